@@ -1,0 +1,52 @@
+//! How much memory a device offers. WebGPU does not say, so the systems below it are asked where they answer.
+
+/// Memory that is free on this machine, in bytes. `None` in a page.
+///
+/// `MOLE_MEMORY_LIMIT` (bytes) lowers it, for machines that are shared.
+pub fn system_memory() -> Option<u64> {
+    lowered(free_memory())
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn free_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    // A container may be allowed less than the machine has.
+    let free = system.available_memory();
+    Some(system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory)))
+}
+
+#[cfg(target_arch = "wasm32")]
+fn free_memory() -> Option<u64> {
+    None
+}
+
+/// Memory of a GPU that has its own, in bytes, where its driver tells; lowered by `MOLE_MEMORY_LIMIT`.
+pub(super) fn adapter_memory(adapter: &wgpu::Adapter) -> Option<u64> {
+    lowered(vulkan_memory(adapter))
+}
+
+fn lowered(memory: Option<u64>) -> Option<u64> {
+    let limit = std::env::var("MOLE_MEMORY_LIMIT").ok().and_then(|text| text.parse::<u64>().ok());
+    match (memory, limit) {
+        (Some(memory), Some(limit)) => Some(memory.min(limit)),
+        (memory, limit) => memory.or(limit),
+    }
+}
+
+#[cfg(not(any(target_arch = "wasm32", target_vendor = "apple")))]
+fn vulkan_memory(adapter: &wgpu::Adapter) -> Option<u64> {
+    // SAFETY: the handles are only read, while `adapter` keeps them alive, and not destroyed.
+    let hal = unsafe { adapter.as_hal::<wgpu::hal::api::Vulkan>() }?;
+    let instance = hal.shared_instance().raw_instance();
+    // SAFETY: the physical device belongs to this instance; the call only reads.
+    let properties = unsafe { instance.get_physical_device_memory_properties(hal.raw_physical_device()) };
+    let heaps = &properties.memory_heaps[..properties.memory_heap_count as usize];
+    // Bit 0 is VK_MEMORY_HEAP_DEVICE_LOCAL_BIT.
+    Some(heaps.iter().filter(|heap| heap.flags.as_raw() & 1 == 1).map(|heap| heap.size).sum())
+}
+
+#[cfg(any(target_arch = "wasm32", target_vendor = "apple"))]
+fn vulkan_memory(_: &wgpu::Adapter) -> Option<u64> {
+    None
+}

@@ -1,0 +1,169 @@
+//! The device a model runs on: a GPU through wgpu, or the CPU through burn's Flex.
+//!
+//! [`ComputeDevice::open`] makes the one `wgpu::Device` of the process and registers it with burn; its handles are kept
+//! in [`GpuHandles`], so that a window can draw with the same device. Native and in a page.
+
+mod adapters;
+mod memory;
+mod read;
+
+pub use adapters::{AdapterKind, AdapterReport, adapters};
+pub use memory::system_memory;
+pub use read::{read_floats, read_ints};
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use burn::tensor::wgpu::WgpuSetup;
+
+use crate::error::{Error, Result};
+
+/// What the user asked for with `--device`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The best GPU, or the CPU where there is none.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The best GPU; an error where there is none.
+    Gpu,
+    /// The GPU with this number in [`adapters`].
+    GpuIndex(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            _ => text
+                .strip_prefix("gpu:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::GpuIndex)
+                .ok_or_else(|| format!("{text:?} is not auto, cpu, gpu or gpu:N (see `llava-mole devices`)")),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Gpu => f.write_str("gpu"),
+            Self::GpuIndex(index) => write!(f, "gpu:{index}"),
+        }
+    }
+}
+
+/// The wgpu handles behind a GPU device, to share with a window.
+pub type GpuHandles = WgpuSetup;
+
+/// An open device.
+#[derive(Clone, Debug)]
+pub struct ComputeDevice {
+    /// What tensors are made on.
+    pub burn: Device,
+    /// What it is and what it offers.
+    pub report: AdapterReport,
+    /// The handles, where it is a GPU.
+    pub gpu: Option<GpuHandles>,
+}
+
+impl ComputeDevice {
+    /// Opens the device that `choice` names.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if a GPU was asked for and there is none, or the driver refuses.
+    pub async fn open(choice: DeviceChoice) -> Result<Self> {
+        let found = match choice {
+            DeviceChoice::Cpu => return Ok(Self::cpu()),
+            _ => adapters::enumerate().await,
+        };
+        let picked = match choice {
+            DeviceChoice::GpuIndex(index) => {
+                let count = found.len();
+                found.into_iter().nth(index).ok_or_else(|| {
+                    Error::Device(format!(
+                        "there is no gpu:{index}: {count} GPU(s) found; see `llava-mole devices`, or use --device cpu"
+                    ))
+                })?
+            }
+            _ => match found.into_iter().min_by_key(|(_, report)| report.kind) {
+                Some(best) => best,
+                None if choice == DeviceChoice::Auto => return Ok(Self::cpu()),
+                None => {
+                    return Err(Error::Device(
+                        "no GPU with a Vulkan, Metal or DX12 driver was found; install one, or use --device cpu"
+                            .to_string(),
+                    ));
+                }
+            },
+        };
+        Self::open_gpu(picked.0, picked.1).await
+    }
+
+    /// The CPU.
+    pub fn cpu() -> Self {
+        Self { burn: Device::flex(), report: AdapterReport::cpu(), gpu: None }
+    }
+
+    /// Whether tensors live on a GPU (a software one too).
+    pub fn is_gpu(&self) -> bool {
+        self.gpu.is_some()
+    }
+
+    async fn open_gpu(adapter: adapters::Found, report: AdapterReport) -> Result<Self> {
+        let refused = |reason: String| {
+            Error::Device(format!("{} was refused by its driver: {reason}; try --device cpu", report.name))
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("llava-mole"),
+            // All that is stable, for burn's own kernels ask by what the adapter has; ours need none of it. Mappable
+            // primary buffers slow discrete GPUs down.
+            required_features: adapter
+                .adapter
+                .features()
+                .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
+                .difference(wgpu::Features::all_experimental_mask()),
+            // The defaults bind at most 128 MiB.
+            required_limits: adapter.adapter.limits(),
+            // Tensors come in large pages already; a second pool below would only waste memory.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = adapter.adapter.request_device(&descriptor).await.map_err(|e| refused(e.to_string()))?;
+        let backend = adapter.adapter.get_info().backend;
+        let setup = WgpuSetup { instance: adapter.instance, adapter: adapter.adapter, device, queue, backend };
+        let burn = Device::wgpu_options().setup(setup.clone()).init().map_err(|e| refused(e.to_string()))?;
+        Ok(Self { burn, report, gpu: Some(setup) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_reads_what_it_prints() {
+        for choice in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Gpu, DeviceChoice::GpuIndex(3)] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        for wrong in ["", "GPU", "gpu:", "gpu:-1", "gpu:1x", "cuda"] {
+            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_discrete_gpu_is_preferred_to_an_integrated_and_that_to_a_software_one() {
+        assert!(AdapterKind::Discrete < AdapterKind::Integrated);
+        assert!(AdapterKind::Integrated < AdapterKind::Virtual);
+        assert!(AdapterKind::Virtual < AdapterKind::Software);
+        assert!(AdapterKind::Software < AdapterKind::Cpu);
+    }
+}

@@ -1,0 +1,87 @@
+//! What the engine tells.
+
+use serde::Serialize;
+
+use crate::device::AdapterReport;
+use crate::error::Error;
+use crate::generate::{StopReason, Timings};
+use crate::model::{LoadProgress, MemoryEstimate, Precision};
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// How far loading is.
+    Loading(LoadProgress),
+    /// The model is ready.
+    Loaded(Box<ModelInfo>),
+    /// The prompt was understood; the reply begins.
+    Started {
+        /// Tokens of the prompt with every picture expanded.
+        prompt_tokens: usize,
+        /// How many of them are patches of pictures.
+        image_tokens: usize,
+    },
+    /// The next piece of the reply. Never half a character.
+    Token(String),
+    /// The reply is complete.
+    Replied(Reply),
+    /// What [`Command::Dump`](super::Command::Dump) asked for.
+    Dumped(Box<Dump>),
+    /// The command failed; the engine goes on.
+    Failed(Error),
+}
+
+/// What was loaded.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelInfo {
+    /// Folder or name.
+    pub name: String,
+    /// The device it is on.
+    pub device: AdapterReport,
+    /// How its weights are kept.
+    pub weights: Precision,
+    /// Its parameters.
+    pub parameters: u64,
+    /// Most tokens of prompt and reply.
+    pub context: usize,
+    /// Embeddings a picture takes.
+    pub image_tokens: usize,
+    /// What it takes of the device's memory.
+    pub memory: MemoryEstimate,
+}
+
+/// A reply.
+#[derive(Clone, Debug, Serialize)]
+pub struct Reply {
+    /// The words.
+    pub text: String,
+    /// The tokens.
+    pub token_ids: Vec<u32>,
+    /// Tokens of the prompt with every picture expanded.
+    pub prompt_tokens: usize,
+    /// How many of them are patches of pictures.
+    pub image_tokens: usize,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Where the time went.
+    pub timings: Timings,
+}
+
+/// The inside of one forward pass; values row major.
+#[derive(Clone, Debug)]
+pub struct Dump {
+    /// `[T_text]`, the image token once a picture.
+    pub input_ids: Vec<i64>,
+    /// `[N, 3, H, W]`.
+    pub pixel_values: Vec<f32>,
+    /// N, H, W.
+    pub pixel_dims: [usize; 3],
+    /// `[N, P, D]`.
+    pub image_features: Vec<f32>,
+    /// N, P, D.
+    pub feature_dims: [usize; 3],
+    /// `[T, V]` over the expanded sequence.
+    pub logits: Vec<f32>,
+    /// T, V.
+    pub logit_dims: [usize; 2],
+}

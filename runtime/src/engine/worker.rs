@@ -1,0 +1,123 @@
+//! The engine's thread: takes commands, runs them, reports.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use async_channel::{Receiver, Sender};
+
+use super::command::{Command, ReplyRequest};
+use super::event::Event;
+use super::loaded::Loaded;
+use crate::error::{Error, Result};
+
+pub(super) struct Worker {
+    inbox: Receiver<Command>,
+    outbox: Sender<Event>,
+    /// Commands that arrived while a reply ran.
+    backlog: VecDeque<Command>,
+    loaded: Option<Loaded>,
+}
+
+impl Worker {
+    pub(super) fn new(inbox: Receiver<Command>, outbox: Sender<Event>) -> Self {
+        Self { inbox, outbox, backlog: VecDeque::new(), loaded: None }
+    }
+
+    /// Until every sender of commands is gone.
+    pub(super) async fn run(mut self) {
+        loop {
+            let command = match self.backlog.pop_front() {
+                Some(command) => command,
+                None => match self.inbox.recv().await {
+                    Ok(command) => command,
+                    Err(_) => return,
+                },
+            };
+            if let Err(error) = guarded(self.handle(command)).await {
+                self.tell(Event::Failed(error));
+            }
+        }
+    }
+
+    async fn handle(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Load(request) => {
+                // The old model's memory is freed before the new one is measured against the device.
+                self.loaded = None;
+                let outbox = self.outbox.clone();
+                let mut on_progress = |progress| {
+                    let _ = outbox.try_send(Event::Loading(progress));
+                };
+                let (loaded, info) = Loaded::load(request, &mut on_progress).await?;
+                self.loaded = Some(loaded);
+                self.tell(Event::Loaded(Box::new(info)));
+            }
+            Command::Reply(request) => self.reply(request).await?,
+            Command::Dump(request) => {
+                let dump = self.loaded()?.dump(request).await?;
+                self.tell(Event::Dumped(Box::new(dump)));
+            }
+            // Nothing is running.
+            Command::Cancel => {}
+        }
+        Ok(())
+    }
+
+    async fn reply(&mut self, request: ReplyRequest) -> Result<()> {
+        let Self { inbox, outbox, backlog, loaded } = self;
+        let loaded = loaded.as_mut().ok_or_else(no_model)?;
+        let mut on_event = |event| {
+            let _ = outbox.try_send(event);
+            while let Ok(command) = inbox.try_recv() {
+                match command {
+                    Command::Cancel => return ControlFlow::Break(()),
+                    other => backlog.push_back(other),
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        let reply = loaded.reply(request, &mut on_event).await?;
+        self.tell(Event::Replied(reply));
+        Ok(())
+    }
+
+    fn loaded(&mut self) -> Result<&mut Loaded> {
+        self.loaded.as_mut().ok_or_else(no_model)
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more: the program is closing.
+        let _ = self.outbox.try_send(event);
+    }
+}
+
+fn no_model() -> Error {
+    Error::Prompt("came before a model was loaded; load one first".to_string())
+}
+
+/// Runs a command; a panic below (a driver that runs out of memory or dies in a way wgpu does not report) becomes an
+/// error, so that the process and the conversation live on.
+#[cfg(not(target_arch = "wasm32"))]
+async fn guarded(command: impl Future<Output = Result<()>>) -> Result<()> {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    // The worker's state is replaced or cleared by the next load; a half-made reply leaves only the cache behind, whose
+    // slots are recorded after they are written.
+    match catch_unwind(AssertUnwindSafe(|| pollster::block_on(command))) {
+        Ok(result) => result,
+        Err(payload) => {
+            let reason = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("no reason given");
+            let line = reason.lines().next().unwrap_or_default();
+            Err(Error::Device(format!("the device failed ({line}); load the model again, or use --device cpu")))
+        }
+    }
+}
+
+/// In a page a panic ends the wasm instance; there is nothing to catch.
+#[cfg(target_arch = "wasm32")]
+async fn guarded(command: impl Future<Output = Result<()>>) -> Result<()> {
+    command.await
+}

@@ -1,0 +1,108 @@
+//! A prompt as the model takes it: token ids with placeholders, and the pictures' embeddings.
+
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+use crate::model::{Llava, TokenSpan, spans};
+
+/// Token ids and pictures, in order.
+#[derive(Clone, Debug)]
+pub struct Prompt {
+    /// Text ids with one image token id per picture.
+    pub ids: Vec<i64>,
+    /// The pictures, as many as image tokens.
+    pub images: Vec<PromptImage>,
+}
+
+/// A picture that went through the vision tower and the projector.
+#[derive(Clone, Debug)]
+pub struct PromptImage {
+    /// Tells pictures apart: equal keys mean equal features.
+    pub key: u64,
+    /// `[patches, d_model]`.
+    pub features: Tensor<2>,
+}
+
+/// What stands at one position of the expanded sequence; the cache is reused as far as these agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// A text token.
+    Token(i64),
+    /// A patch of a picture.
+    Patch {
+        /// The picture's key.
+        image: u64,
+        /// The patch's number.
+        index: usize,
+    },
+}
+
+impl Prompt {
+    /// Positions it takes once every picture is expanded.
+    pub fn expanded_len(&self, patches: usize) -> usize {
+        self.ids.len() - self.images.len() + self.images.len() * patches
+    }
+
+    /// Checks all that can be checked without the device.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] if it is empty, longer than the context, or placeholders and pictures do not agree.
+    pub fn check(&self, model: &Llava) -> Result<()> {
+        let config = &model.config;
+        if self.ids.is_empty() {
+            return Err(Error::Prompt("is empty".to_string()));
+        }
+        spans(&self.ids, config.image_token_id, self.images.len())?;
+        let (tokens, context) = (self.expanded_len(config.image_seq_len()), config.text.max_position_embeddings);
+        if tokens >= context {
+            return Err(Error::Prompt(format!(
+                "takes {tokens} tokens ({} of them for {} picture(s)); the model's context is {context}, and the reply \
+                 needs room too: shorten it, or start a new chat",
+                self.images.len() * config.image_seq_len(),
+                self.images.len()
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) fn slots(&self, model: &Llava) -> Result<Vec<Slot>> {
+        let patches = model.config.image_seq_len();
+        let mut slots = Vec::new();
+        for span in spans(&self.ids, model.config.image_token_id, self.images.len())? {
+            match span {
+                TokenSpan::Text(range) => slots.extend(self.ids[range].iter().map(|&id| Slot::Token(id))),
+                TokenSpan::Image(number) => {
+                    let image = self.images[number].key;
+                    slots.extend((0..patches).map(|index| Slot::Patch { image, index }));
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Embeddings of the expanded positions `from..to`, `[1, to - from, d_model]`.
+    pub(super) fn embed(&self, model: &Llava, from: usize, to: usize) -> Result<Tensor<3>> {
+        let patches = model.config.image_seq_len();
+        let mut parts = Vec::new();
+        let mut at = 0;
+        for span in spans(&self.ids, model.config.image_token_id, self.images.len())? {
+            let len = match &span {
+                TokenSpan::Text(range) => range.len(),
+                TokenSpan::Image(_) => patches,
+            };
+            // The part of this span inside from..to, counted from the span's own start.
+            let (first, last) = (from.max(at) - at, to.min(at + len).saturating_sub(at));
+            at += len;
+            if first >= last {
+                continue;
+            }
+            parts.push(match span {
+                TokenSpan::Text(range) => model.embed_text(&self.ids[range.start + first..range.start + last])?,
+                TokenSpan::Image(number) => {
+                    self.images[number].features.clone().narrow(0, first, last - first).unsqueeze()
+                }
+            });
+        }
+        Ok(Tensor::cat(parts, 1))
+    }
+}

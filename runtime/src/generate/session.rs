@@ -1,0 +1,83 @@
+//! The cache of a conversation and what stands in it.
+
+use burn::tensor::Tensor;
+
+use super::prompt::{Prompt, Slot};
+use crate::device::read_floats;
+use crate::error::Result;
+use crate::model::{Llava, PREFILL_CHUNK};
+use crate::nn::KvCache;
+
+/// Caches grow in steps of this many positions, so that a growing chat seldom starts over.
+const CAPACITY_STEP: usize = 512;
+
+/// A cache that outlives one reply: the next prompt only prefills what differs.
+#[derive(Debug, Default)]
+pub struct Session {
+    pub(super) cache: Option<KvCache>,
+    pub(super) filled: Vec<Slot>,
+}
+
+impl Session {
+    /// An empty session.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets everything and frees the cache.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Makes room for `needed` positions; a cache that is too small is replaced and prefilled anew.
+    fn reserve(&mut self, model: &Llava, needed: usize) {
+        let capacity = needed.next_multiple_of(CAPACITY_STEP).min(model.config.text.max_position_embeddings);
+        if self.cache.as_ref().is_none_or(|cache| cache.capacity() < needed) {
+            // Freed before the new one is made.
+            self.clear();
+            self.cache = Some(model.kv_cache(capacity));
+        }
+    }
+
+    /// Brings the cache to the state after `prompt`, with room for `reserve` more positions, and returns the hidden
+    /// state of its last token, `[1, 1, d_model]`.
+    pub(super) fn prefill(&mut self, model: &Llava, prompt: &Prompt, reserve: usize) -> Result<Tensor<3>> {
+        prompt.check(model)?;
+        let slots = prompt.slots(model)?;
+        let context = model.config.text.max_position_embeddings;
+        self.reserve(model, (slots.len() + reserve).min(context));
+        let common = self.filled.iter().zip(&slots).take_while(|(a, b)| a == b).count();
+        // The last token runs again even if it is cached: its hidden state is what is wanted.
+        let mut from = common.min(slots.len() - 1);
+        self.filled.truncate(from);
+        let cache = self.cache.as_mut().expect("reserved above");
+        loop {
+            let to = (from + PREFILL_CHUNK).min(slots.len());
+            let x = prompt.embed(model, from, to)?;
+            let hidden = model.text.forward(x, cache, &model.position(from));
+            self.filled.extend(&slots[from..to]);
+            if to == slots.len() {
+                return Ok(hidden.narrow(1, to - from - 1, 1));
+            }
+            from = to;
+        }
+    }
+}
+
+/// Logits of every position of the expanded prompt, row major `[tokens, vocab]`.
+///
+/// # Errors
+/// What [`Prompt::check`] refuses, and a device that fails.
+pub async fn full_logits(model: &Llava, prompt: &Prompt) -> Result<Vec<f32>> {
+    prompt.check(model)?;
+    let tokens = prompt.expanded_len(model.config.image_seq_len());
+    let mut cache = model.kv_cache(tokens);
+    let mut logits = Vec::with_capacity(tokens * model.config.text.vocab_size);
+    for from in (0..tokens).step_by(PREFILL_CHUNK) {
+        let to = (from + PREFILL_CHUNK).min(tokens);
+        let x = prompt.embed(model, from, to)?;
+        let hidden = model.text.forward(x, &mut cache, &model.position(from));
+        logits.extend(read_floats(model.text.logits(hidden)).await?);
+    }
+    Ok(logits)
+}

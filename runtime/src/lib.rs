@@ -1,0 +1,19 @@
+//! LLaVA-1.5 with a mixture of LoRA experts, on WebGPU and on the CPU.
+//!
+//! Layers, each using only those before it: [`ops`] (operations with a composed and a WGSL body), [`nn`] (layers),
+//! [`model`] (the model files), [`generate`] (replies), [`engine`] (commands in, events out). Beside them [`device`],
+//! [`weights`], [`image`] and [`text`]. ARCHITECTURE.md is the map.
+#![recursion_limit = "256"]
+
+pub mod device;
+//ENGINE pub mod engine;
+pub mod error;
+pub mod generate;
+//ENGINE pub mod image;
+pub mod model;
+pub mod nn;
+pub mod ops;
+//ENGINE pub mod text;
+pub mod weights;
+
+pub use error::{Error, Result};

@@ -1,0 +1,124 @@
+//! What a model will take of a device's memory, before anything is allocated.
+
+use serde::Serialize;
+
+use super::config::LlavaConfig;
+use super::loader::Precision;
+use crate::device::AdapterReport;
+use crate::error::{Error, Result};
+
+/// Positions assumed for the cache while loading: a few pictures and a page of text.
+const USUAL_CONTEXT: usize = 2048;
+
+/// Tokens whose activations are alive at once: prompts are prefilled in pieces of this many.
+pub const PREFILL_CHUNK: usize = 512;
+
+/// Bytes by purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryEstimate {
+    /// Weights as they will lie on the device.
+    pub weights: u64,
+    /// Keys and values of the context.
+    pub kv_cache: u64,
+    /// The largest set of activations alive at once.
+    pub activations: u64,
+    /// The largest single weight: a kernel must be able to bind it.
+    pub largest_weight: u64,
+    /// Its name.
+    pub largest_weight_name: String,
+}
+
+impl MemoryEstimate {
+    /// Estimates a model with its weights in `precision`.
+    pub fn new(config: &LlavaConfig, precision: Precision) -> Self {
+        let (mut weights, mut largest) = (0, (0, String::new()));
+        for (name, shape) in config.expected_tensors() {
+            let elements = shape.iter().map(|&dim| dim as u64).product::<u64>();
+            let packed = precision == Precision::F16 && shape.len() > 1 && !name.contains("position_embedding");
+            let bytes = elements * if packed { 2 } else { 4 };
+            weights += bytes;
+            if bytes > largest.0 {
+                largest = (bytes, name);
+            }
+        }
+        let text = &config.text;
+        weights += 4 * (text.max_position_embeddings * text.head_dim) as u64;
+        let context = text.max_position_embeddings.min(USUAL_CONTEXT) as u64;
+        let kv_row = (text.num_key_value_heads * text.head_dim) as u64;
+        Self {
+            weights,
+            kv_cache: 4 * 2 * text.num_hidden_layers as u64 * context * kv_row,
+            activations: Self::activations(config, context),
+            largest_weight: largest.0,
+            largest_weight_name: largest.1,
+        }
+    }
+
+    /// The wider of the two towers: its residual stream, projections and MLP, and attention scores on the CPU.
+    fn activations(config: &LlavaConfig, context: u64) -> u64 {
+        let tower = |tokens: u64, width: usize, ffn: usize, heads: usize, keys: u64| {
+            4 * tokens * (6 * width as u64 + 3 * ffn as u64 + 3 * heads as u64 * keys)
+        };
+        let (text, vision) = (&config.text, &config.vision);
+        let chunk = (PREFILL_CHUNK as u64).min(context);
+        let patches = vision.num_patches() as u64 + 1;
+        let in_text = tower(chunk, text.hidden_size, text.intermediate_size, text.num_attention_heads, context);
+        let in_vision =
+            tower(patches, vision.hidden_size, vision.intermediate_size, vision.num_attention_heads, patches);
+        in_text.max(in_vision) + 4 * text.vocab_size as u64
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.kv_cache + self.activations
+    }
+
+    /// Compares with what the device offers.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with the figures and the flag that would make it fit.
+    pub fn check(&self, config: &LlavaConfig, precision: Precision, device: &AdapterReport) -> Result<()> {
+        let smaller = (precision == Precision::F32).then(|| Self::new(config, Precision::F16));
+        let fits = |estimate: &Self| {
+            device.memory_bytes.is_none_or(|memory| estimate.total() <= memory)
+                && estimate.largest_weight <= device.max_binding_bytes
+        };
+        if fits(self) {
+            return Ok(());
+        }
+        let way_out = match smaller.filter(fits) {
+            Some(smaller) => format!("--weights f16 needs {} and fits", gigabytes(smaller.total())),
+            None if device.backend == "flex" => "close other programs or choose a smaller model".to_string(),
+            None => "choose a smaller model, or try --device cpu".to_string(),
+        };
+        let reason = if self.largest_weight > device.max_binding_bytes {
+            format!(
+                "{} has {}, and {} binds at most {} at once",
+                self.largest_weight_name,
+                gigabytes(self.largest_weight),
+                device.name,
+                gigabytes(device.max_binding_bytes)
+            )
+        } else {
+            format!(
+                "the model needs {} (weights {} in {precision}, context {}, activations {}), and {} offers {}",
+                gigabytes(self.total()),
+                gigabytes(self.weights),
+                gigabytes(self.kv_cache),
+                gigabytes(self.activations),
+                device.name,
+                gigabytes(device.memory_bytes.unwrap_or(0))
+            )
+        };
+        Err(Error::Memory(format!("{reason}; {way_out}")))
+    }
+}
+
+/// Bytes for people: decimal units, as on the box of a card.
+pub fn gigabytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.0} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,143 @@
+//! The whole model: pictures and text in, logits out.
+
+use std::ops::Range;
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::config::LlavaConfig;
+use super::loader::{LoadProgress, Loader, Precision};
+use super::{ClipVision, Llama, Projector};
+use crate::error::{Error, Result};
+use crate::nn::KvCache;
+use crate::weights::Checkpoint;
+
+/// LLaVA-1.5.
+#[derive(Debug)]
+pub struct Llava {
+    /// What the checkpoint's config says.
+    pub config: LlavaConfig,
+    /// The language model.
+    pub text: Llama,
+    vision: ClipVision,
+    projector: Projector,
+    device: Device,
+}
+
+/// A run of a prompt: text tokens, or one picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSpan {
+    /// These entries of the token ids.
+    Text(Range<usize>),
+    /// The picture with this number, counted in order of appearance.
+    Image(usize),
+}
+
+impl Llava {
+    /// Checks the checkpoint against its config, then loads it.
+    ///
+    /// # Errors
+    /// [`Error::TensorNames`] or [`Error::TensorShape`] before anything is read; later whatever reading can cause.
+    pub fn load(
+        config: LlavaConfig,
+        checkpoint: &Checkpoint,
+        precision: Precision,
+        device: &Device,
+        on_progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Self> {
+        let expected = config.expected_tensors();
+        checkpoint.check(&expected, &config.unused_tensors())?;
+        let total = expected.iter().filter_map(|(name, _)| checkpoint.get(name)).map(|info| info.bytes).sum();
+        let mut loader = Loader::new(checkpoint, device, precision, total, on_progress);
+        Ok(Self {
+            vision: ClipVision::load(&mut loader, &config)?,
+            projector: Projector::load(&mut loader)?,
+            text: Llama::load(&mut loader, &config.text)?,
+            config,
+            device: device.clone(),
+        })
+    }
+
+    /// The device the weights are on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// `pixels: [images, 3, image_size, image_size]` to embeddings `[images, patches, d_model]`.
+    pub fn encode_images(&self, pixels: Tensor<4>) -> Tensor<3> {
+        self.projector.forward(self.vision.forward(pixels))
+    }
+
+    /// A cache for `capacity` positions of this model.
+    pub fn kv_cache(&self, capacity: usize) -> KvCache {
+        let text = &self.config.text;
+        KvCache::new(text.num_hidden_layers, capacity, text.num_key_value_heads, text.head_dim, &self.device)
+    }
+
+    /// A position as the ops take it: `[1]` (i32) on the device.
+    pub fn position(&self, position: usize) -> Tensor<1, Int> {
+        Tensor::from_data(TensorData::new(vec![position as i32], [1]), (&self.device, DType::I32))
+    }
+
+    /// Embeddings of text ids, `[1, tokens, d_model]`.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] if an id is outside the vocabulary.
+    pub fn embed_text(&self, ids: &[i64]) -> Result<Tensor<3>> {
+        let vocab = self.config.text.vocab_size;
+        if let Some(id) = ids.iter().find(|&&id| !(0..vocab as i64).contains(&id)) {
+            return Err(Error::Prompt(format!("holds token id {id}, outside the model's vocabulary of {vocab}")));
+        }
+        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+        let shape = [ids.len()];
+        Ok(self.text.embed(Tensor::from_data(TensorData::new(ids, shape), (&self.device, DType::I32))))
+    }
+}
+
+/// Cuts token ids into runs of text and pictures.
+///
+/// # Errors
+/// [`Error::Prompt`] if there are not as many image tokens as pictures.
+pub fn spans(ids: &[i64], image_token_id: i64, images: usize) -> Result<Vec<TokenSpan>> {
+    let mut spans = Vec::new();
+    let (mut start, mut seen) = (0, 0);
+    for (index, _) in ids.iter().enumerate().filter(|&(_, &id)| id == image_token_id) {
+        if index > start {
+            spans.push(TokenSpan::Text(start..index));
+        }
+        spans.push(TokenSpan::Image(seen));
+        seen += 1;
+        start = index + 1;
+    }
+    if start < ids.len() {
+        spans.push(TokenSpan::Text(start..ids.len()));
+    }
+    if seen == images {
+        return Ok(spans);
+    }
+    Err(Error::Prompt(format!(
+        "has {seen} <image> placeholder(s) for {images} picture(s); give one --image for each <image>, or leave \
+         <image> out and the pictures go in front"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_keep_order_and_lose_nothing() {
+        use TokenSpan::{Image, Text};
+        let cut = |ids: &[i64], images| spans(ids, -200, images).unwrap();
+        assert_eq!(cut(&[1, 2, 3], 0), [Text(0..3)]);
+        assert_eq!(cut(&[-200], 1), [Image(0)]);
+        assert_eq!(cut(&[1, -200, 5, 6, -200], 2), [Text(0..1), Image(0), Text(2..4), Image(1)]);
+        assert_eq!(cut(&[-200, -200, 5], 2), [Image(0), Image(1), Text(2..3)]);
+        assert_eq!(cut(&[], 0), []);
+    }
+
+    #[test]
+    fn placeholders_and_pictures_must_be_as_many() {
+        assert!(spans(&[1, -200], -200, 0).unwrap_err().to_string().contains("1 <image> placeholder(s) for 0"));
+        assert!(spans(&[1, 2], -200, 1).is_err());
+    }
+}

@@ -1,0 +1,163 @@
+//! Uploads a checkpoint tensor by tensor.
+//!
+//! Each tensor is read, converted and handed to the device before the next is touched, so that host memory holds one
+//! tensor at a time. Nothing is uploaded before the whole checkpoint was checked against the config.
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::nn::{LayerNorm, Linear, RmsNorm};
+use crate::ops::Weight;
+use crate::weights::Checkpoint;
+
+/// How weight matrices are kept on the device. Norms, biases and position embeddings are always f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 4 bytes a weight.
+    F32,
+    /// 2 bytes a weight, packed two to a u32.
+    F16,
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "f16" => Ok(Self::F16),
+            _ => Err(format!("{text:?} is not f32 or f16")),
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        })
+    }
+}
+
+/// How far loading is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LoadProgress {
+    /// Bytes read from the checkpoint so far.
+    pub done_bytes: u64,
+    /// Bytes the model needs from the checkpoint.
+    pub total_bytes: u64,
+}
+
+/// Reads tensors by their canonical names and puts them on a device.
+pub struct Loader<'a> {
+    checkpoint: &'a Checkpoint,
+    device: &'a Device,
+    precision: Precision,
+    progress: LoadProgress,
+    on_progress: &'a mut dyn FnMut(LoadProgress),
+}
+
+impl<'a> Loader<'a> {
+    /// A loader for a checkpoint that was checked; `total_bytes` is what it will read.
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        device: &'a Device,
+        precision: Precision,
+        total_bytes: u64,
+        on_progress: &'a mut dyn FnMut(LoadProgress),
+    ) -> Self {
+        Self { checkpoint, device, precision, progress: LoadProgress { done_bytes: 0, total_bytes }, on_progress }
+    }
+
+    /// The device tensors are put on.
+    pub fn device(&self) -> &'a Device {
+        self.device
+    }
+
+    /// A weight matrix in the chosen precision; dims behind the first are flattened.
+    ///
+    /// # Errors
+    /// Whatever reading the tensor can cause.
+    pub fn weight(&mut self, name: &str) -> Result<Weight> {
+        let [rows, columns] = self.matrix_dims(name);
+        // A row of odd length has no packed form; there is none in any model known.
+        let weight = if self.precision == Precision::F16 && columns % 2 == 0 {
+            let packed = TensorData::new(self.checkpoint.read_f16(name)?, [rows, columns / 2]);
+            Weight::F16(Tensor::from_data(packed, (self.device, DType::U32)))
+        } else {
+            let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
+            Weight::F32(Tensor::from_data(values, (self.device, DType::F32)))
+        };
+        self.advance(name);
+        Ok(weight)
+    }
+
+    /// A matrix in f32 whatever the precision.
+    ///
+    /// # Errors
+    /// Whatever reading the tensor can cause.
+    pub fn full_precision(&mut self, name: &str) -> Result<Tensor<2>> {
+        let dims = self.matrix_dims(name);
+        let values = TensorData::new(self.checkpoint.read_f32(name)?, dims);
+        self.advance(name);
+        Ok(Tensor::from_data(values, (self.device, DType::F32)))
+    }
+
+    /// A vector in f32.
+    ///
+    /// # Errors
+    /// Whatever reading the tensor can cause.
+    pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
+        let values = self.checkpoint.read_f32(name)?;
+        let dims = [values.len()];
+        self.advance(name);
+        Ok(Tensor::from_data(TensorData::new(values, dims), (self.device, DType::F32)))
+    }
+
+    /// `{name}.weight` alone.
+    ///
+    /// # Errors
+    /// Whatever reading the tensors can cause.
+    pub fn linear(&mut self, name: &str) -> Result<Linear> {
+        Ok(Linear { weight: self.weight(&format!("{name}.weight"))?, bias: None })
+    }
+
+    /// `{name}.weight` and `{name}.bias`.
+    ///
+    /// # Errors
+    /// Whatever reading the tensors can cause.
+    pub fn linear_bias(&mut self, name: &str) -> Result<Linear> {
+        let weight = self.weight(&format!("{name}.weight"))?;
+        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"))?) })
+    }
+
+    /// `{name}.weight`.
+    ///
+    /// # Errors
+    /// Whatever reading the tensors can cause.
+    pub fn rms_norm(&mut self, name: &str, eps: f32) -> Result<RmsNorm> {
+        Ok(RmsNorm { weight: self.vector(&format!("{name}.weight"))?, eps })
+    }
+
+    /// `{name}.weight` and `{name}.bias`.
+    ///
+    /// # Errors
+    /// Whatever reading the tensors can cause.
+    pub fn layer_norm(&mut self, name: &str, eps: f32) -> Result<LayerNorm> {
+        let weight = self.vector(&format!("{name}.weight"))?;
+        Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias"))?, eps })
+    }
+
+    fn matrix_dims(&self, name: &str) -> [usize; 2] {
+        let shape = &self.checkpoint.get(name).expect("the checkpoint was checked against the config").shape;
+        [shape[0], shape[1..].iter().product()]
+    }
+
+    fn advance(&mut self, name: &str) {
+        self.progress.done_bytes += self.checkpoint.get(name).map_or(0, |info| info.bytes);
+        (self.on_progress)(self.progress);
+    }
+}

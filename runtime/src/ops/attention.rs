@@ -1,0 +1,145 @@
+//! Attention over a static key/value cache: full or causal, grouped queries, padded keys.
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::tensor::{DType, FloatDType, Int, Shape, Slice, Tensor, TensorData};
+use burn_cubecl::tensor::CubeTensor;
+use mole_shaders::attention as attention_wgsl;
+
+use super::launch::{contiguous, dims, launch, output};
+use super::{MoleOps, host};
+
+/// The widest head the kernel's workgroup memory holds.
+pub const MAX_HEAD_DIM: usize = 256;
+
+/// Which keys of its range a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionMask {
+    /// All of them.
+    Full,
+    /// Those up to the query's own position.
+    Causal,
+}
+
+/// `softmax(q k^T / sqrt(Dh) + mask) v`.
+///
+/// `q: [B, T, H, Dh]`; `k`, `v: [B, S, G, Dh]`, H a multiple of G; `key_range: [B, 2]` (i32), the first valid key and one
+/// past the last; `position: [1]` (i32), where query 0 stands. Returns `[B, T, H, Dh]`. A query that sees no key yields
+/// zeros. The kernel's memory is linear in the sequence (online softmax, arXiv 2205.14135).
+pub fn attention(
+    q: Tensor<4>,
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    key_range: &Tensor<2, Int>,
+    position: &Tensor<1, Int>,
+    mask: AttentionMask,
+) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as MoleOps>::mole_attention(
+        q.into_dispatch(),
+        k.clone().into_dispatch(),
+        v.clone().into_dispatch(),
+        key_range.clone().into_dispatch(),
+        position.clone().into_dispatch(),
+        mask,
+    ))
+}
+
+pub(super) fn composed<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    key_range: IntTensor<B>,
+    position: IntTensor<B>,
+    mask: AttentionMask,
+) -> FloatTensor<B> {
+    let [batch, queries, ..] = q.shape().dims::<4>();
+    let [_, keys, ..] = k.shape().dims::<4>();
+    let ranges = host::ints::<B>(key_range);
+    let position = host::ints::<B>(position)[0];
+    let rows = (0..batch)
+        .map(|b| {
+            let first = ranges[2 * b].max(0);
+            let mut last = ranges[2 * b + 1].min(keys as i32);
+            if mask == AttentionMask::Causal {
+                last = last.min(position + queries as i32);
+            }
+            let visible = |t: usize, key: i32| mask == AttentionMask::Full || key <= position + t as i32;
+            let one = |tensor: &FloatTensor<B>| B::float_slice(tensor.clone(), &[range(b as i32, b as i32 + 1)]);
+            row::<B>(one(&q), one(&k), one(&v), first, last.max(first), visible)
+        })
+        .collect();
+    B::float_cat(rows, 0)
+}
+
+/// One batch row: `q: [1, T, H, Dh]`, `k`, `v: [1, S, G, Dh]`, keys `first..last`.
+fn row<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    first: i32,
+    last: i32,
+    visible: impl Fn(usize, i32) -> bool,
+) -> FloatTensor<B> {
+    let [_, queries, heads, head_dim] = q.shape().dims::<4>();
+    let [_, _, kv_heads, _] = k.shape().dims::<4>();
+    if first == last {
+        return B::float_zeros(q.shape(), &q.device(), FloatDType::F32);
+    }
+    let (group, keys) = (heads / kv_heads, (last - first) as usize);
+    // Heads of one group share a key head: their queries become rows of one product.
+    let q = B::float_permute(B::float_mul_scalar(q, (1.0 / (head_dim as f32).sqrt()).into()), &[0, 2, 1, 3]);
+    let q = B::float_reshape(q, Shape::new([kv_heads, group * queries, head_dim]));
+    let cut = |tensor| {
+        let tensor = B::float_slice(tensor, &[Slice::full(), range(first, last)]);
+        B::float_reshape(B::float_permute(tensor, &[0, 2, 1, 3]), Shape::new([kv_heads, keys, head_dim]))
+    };
+    let scores = B::float_matmul(q, B::float_swap_dims(cut(k), 1, 2));
+
+    let seen: Vec<f32> = (0..queries)
+        .flat_map(|t| (first..last).map(move |key| (t, key)))
+        .map(|(t, key)| if visible(t, key) { 1.0 } else { 0.0 })
+        .collect();
+    let probs = if seen.iter().all(|&seen| seen == 1.0) {
+        B::softmax(scores, 2)
+    } else {
+        let device = scores.device();
+        let seen = B::float_from_data(TensorData::new(seen, [1, 1, queries, keys]), &device);
+        let scores = B::float_reshape(scores, Shape::new([kv_heads, group, queries, keys]));
+        // (seen - 1) * 1e30 rather than -inf: a row that sees nothing must come out as zeros, not NaN.
+        let hidden = B::float_mul_scalar(B::float_sub_scalar(seen.clone(), 1.0.into()), 1e30.into());
+        let probs = B::softmax(B::float_add(scores, hidden), 3);
+        B::float_reshape(B::float_mul(probs, seen), Shape::new([kv_heads, group * queries, keys]))
+    };
+    let y = B::float_reshape(B::float_matmul(probs, cut(v)), Shape::new([1, heads, queries, head_dim]));
+    B::float_permute(y, &[0, 2, 1, 3])
+}
+
+fn range(first: i32, last: i32) -> Slice {
+    Slice::new(first as isize, Some(last as isize), 1)
+}
+
+pub(super) fn kernel(
+    q: CubeTensor,
+    k: CubeTensor,
+    v: CubeTensor,
+    key_range: CubeTensor,
+    position: CubeTensor,
+    mask: AttentionMask,
+) -> CubeTensor {
+    let (q, k, v) = (contiguous(q), contiguous(k), contiguous(v));
+    let (key_range, position) = (contiguous(key_range), contiguous(position));
+    let [batch, queries, heads, head_dim] = dims(&q);
+    let [_, keys, kv_heads, _] = dims(&k);
+    assert!(head_dim as usize <= MAX_HEAD_DIM && heads % kv_heads == 0, "attention: refused by the config's checks");
+    let y = output(&q, q.shape(), DType::F32);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let params = attention_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    let workgroups = batch * queries * heads;
+    match mask {
+        AttentionMask::Full => launch(&attention_wgsl::PLAIN, &[&q, &k, &v, &key_range, &y], params, workgroups),
+        AttentionMask::Causal => {
+            launch(&attention_wgsl::CAUSAL, &[&q, &k, &v, &key_range, &y, &position], params, workgroups);
+        }
+    }
+    y
+}

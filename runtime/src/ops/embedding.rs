@@ -1,0 +1,47 @@
+//! Rows of an embedding table, by id.
+
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::tensor::{DType, Int, Tensor};
+use burn_cubecl::tensor::CubeTensor;
+use mole_shaders::embedding as embedding_wgsl;
+
+use super::launch::{contiguous, launch, output, per_element};
+use super::{MoleOps, Weight, host};
+
+/// `y_t = weight[ids_t]`. `ids: [T]` (i32), weight `[V, D]`; returns `[T, D]`.
+///
+/// Ids are checked on the CPU before upload; an id outside the table (a sampler's "no token") is clamped into it.
+pub fn embedding(ids: Tensor<1, Int>, weight: &Weight) -> Tensor<2> {
+    let ids = ids.into_dispatch();
+    Tensor::from_dispatch(match weight {
+        Weight::F32(weight) => <Dispatch as MoleOps>::embedding(ids, weight.clone().into_dispatch()),
+        Weight::F16(packed) => <Dispatch as MoleOps>::embedding_f16(ids, packed.clone().into_dispatch()),
+    })
+}
+
+pub(super) fn composed<B: Backend>(ids: IntTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    let [vocab, _] = weight.shape().dims();
+    B::float_select(weight, 0, B::int_clamp(ids, 0.into(), (vocab as i64 - 1).into()))
+}
+
+/// Gathers packed rows first, so that the table is never unpacked whole.
+pub(super) fn composed_f16<B: Backend>(ids: IntTensor<B>, packed: IntTensor<B>) -> FloatTensor<B> {
+    let [vocab, _] = packed.shape().dims();
+    let rows = B::int_select(packed, 0, B::int_clamp(ids, 0.into(), (vocab as i64 - 1).into()));
+    host::unpack_f16::<B>(rows)
+}
+
+pub(super) fn kernel(ids: CubeTensor, weight: CubeTensor) -> CubeTensor {
+    let (ids, weight) = (contiguous(ids), contiguous(weight));
+    let [tokens] = ids.shape().dims();
+    let [vocab, stored] = weight.shape().dims();
+    let (kernel, d_model) = match weight.dtype {
+        DType::U32 => (&embedding_wgsl::W_F16, 2 * stored),
+        _ => (&embedding_wgsl::PLAIN, stored),
+    };
+    let y = output(&ids, [tokens, d_model], DType::F32);
+    let params = embedding_wgsl::Params { tokens: tokens as u32, vocab: vocab as u32, d_model: d_model as u32 }.words();
+    launch(kernel, &[&ids, &weight, &y], params, per_element(tokens * d_model));
+    y
+}

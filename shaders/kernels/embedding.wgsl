@@ -1,0 +1,35 @@
+#variants W_F16
+// y_t = weight[ids_t]. T tokens, V vocabulary, D model width. One thread per element of y.
+#import grid
+
+@group(0) @binding(0) var<storage, read_write> ids: array<i32>; // [T]
+#ifdef W_F16
+@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [V, D / 2], pairs of f16
+#else
+@group(0) @binding(1) var<storage, read_write> weight: array<f32>; // [V, D]
+#endif
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [T, D]
+@group(0) @binding(3) var<uniform> params: Params;
+
+struct Params {
+    tokens: u32, // T
+    vocab: u32, // V
+    d_model: u32, // D
+}
+
+#import weight
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = workgroup_index(workgroup, count) * 64u + thread;
+    if (index >= params.tokens * params.d_model) {
+        return;
+    }
+    // The host checks ids before upload; the bound keeps a sampler's "no token" (-1) inside the table.
+    let id = min(u32(max(ids[index / params.d_model], 0)), params.vocab - 1u);
+    y[index] = weight_at(id * params.d_model + index % params.d_model);
+}

@@ -1,0 +1,341 @@
+//! Every kernel against its composed body, on sizes around the workgroup's, with outputs poisoned.
+//!
+//! Tolerances: sums of n products in another order differ by about sqrt(n) eps; the largest sums here have 600 terms of
+//! size 1, so 2e-5 absolute and 1e-5 relative. Element-wise functions get 2e-6, the accuracy of `exp` on GPUs.
+
+use burn::tensor::{Device, Tensor};
+use mole_runtime::device::ComputeDevice;
+use mole_runtime::ops::{self, AttentionMask, SampleParams, SampleState, Weight, rotary_table, run_kernel};
+use mole_shaders::{Binding, Kernel};
+use mole_tests::{Tolerance, difference, floats, gpu, int_values, ints, numbers, values, weight_f16, weight_f32};
+
+const SUM: Tolerance = Tolerance { absolute: 2e-5, relative: 1e-5 };
+/// Sums of 1000 values near 30 are near 3e4, where floats are 2e-3 apart: the mean carries sqrt(1000) 1e-3 / 1000 = 3e-5.
+const SHIFTED_SUM: Tolerance = Tolerance { absolute: 6e-5, relative: 1e-5 };
+const ELEMENT: Tolerance = Tolerance { absolute: 2e-6, relative: 2e-6 };
+
+fn cpu() -> Device {
+    ComputeDevice::cpu().burn
+}
+
+/// Runs `op` on both devices and compares.
+fn check<const D: usize>(what: &str, tolerance: Tolerance, op: impl Fn(&Device) -> Tensor<D>) {
+    let Some(gpu) = gpu() else { return };
+    let (actual, expected) = (op(&gpu), op(&cpu()));
+    assert_eq!(actual.dims(), expected.dims(), "{what}");
+    if let Some(difference) = difference(&values(actual), &values(expected), tolerance) {
+        panic!("{what}: {difference}");
+    }
+}
+
+#[test]
+fn linear() {
+    // Rows around the row kernel's 4 and the tile's 64; features odd, around 64, and large.
+    for rows in [1, 3, 4, 5, 63, 64, 65, 130] {
+        for (out_features, in_features) in [(1, 2), (7, 34), (63, 64), (64, 62), (65, 66), (257, 600)] {
+            for f16 in [false, true] {
+                for bias in [false, true] {
+                    let what = format!("{rows} x {in_features} -> {out_features}, f16 {f16}, bias {bias}");
+                    check(&what, SUM, |device| {
+                        let weight = match f16 {
+                            true => weight_f16(out_features, in_features, 2, device),
+                            false => weight_f32(out_features, in_features, 2, device),
+                        };
+                        let bias = bias.then(|| floats([out_features], 3, device));
+                        // Scaled so that sums stay near 1.
+                        let x = floats([rows, in_features], 1, device) / (in_features as f32).sqrt();
+                        ops::linear(x, &weight, bias.as_ref())
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn linear_takes_odd_input_features_in_f32() {
+    for rows in [1, 70] {
+        check(&format!("{rows} rows"), SUM, |device| {
+            ops::linear(floats([rows, 33], 1, device), &weight_f32(5, 33, 2, device), None)
+        });
+    }
+}
+
+#[test]
+fn more_workgroups_than_one_dimension_holds() {
+    // 66000 rows of 4 outputs in the element-wise and the row kernels: beyond 65535 workgroups.
+    check("rms_norm", SUM, |device| ops::rms_norm(floats([66_000, 3], 1, device), &floats([3], 2, device), 1e-5));
+    check("linear", SUM, |device| ops::linear(floats([1, 2], 1, device), &weight_f32(270_000, 2, 2, device), None));
+    check("gelu", ELEMENT, |device| ops::gelu(floats([66_000, 64], 1, device)));
+}
+
+#[test]
+fn rms_norm() {
+    for (tokens, d_model) in [(1, 1), (3, 7), (2, 127), (2, 128), (5, 129), (9, 1000)] {
+        check(&format!("{tokens} x {d_model}"), SUM, |device| {
+            ops::rms_norm(floats([tokens, d_model], 1, device), &floats([d_model], 2, device), 1e-2)
+        });
+    }
+}
+
+#[test]
+fn layer_norm() {
+    for (tokens, d_model) in [(1, 2), (3, 7), (2, 127), (2, 128), (5, 129), (9, 1000)] {
+        check(&format!("{tokens} x {d_model}"), SHIFTED_SUM, |device| {
+            // Far from zero: a variance by difference of squares would lose its digits.
+            let x = floats([tokens, d_model], 1, device) + 30.0;
+            ops::layer_norm(x, &floats([d_model], 2, device), &floats([d_model], 3, device), 1e-2)
+        });
+    }
+}
+
+#[test]
+fn activations() {
+    for (tokens, d_model) in [(1, 1), (1, 63), (1, 64), (5, 13), (40, 1000)] {
+        let what = format!("{tokens} x {d_model}");
+        let x = |seed, device: &Device| floats([tokens, d_model], seed, device) * 4.0;
+        check(&what, ELEMENT, |device| ops::swiglu(x(1, device), x(2, device)));
+        check(&what, ELEMENT, |device| ops::gelu(x(1, device)));
+        check(&what, ELEMENT, |device| ops::quick_gelu(x(1, device)));
+    }
+}
+
+#[test]
+fn embedding() {
+    for (vocab, d_model) in [(1, 2), (7, 62), (70, 64), (300, 66)] {
+        let ids: Vec<i32> = (0..33).map(|i| (i * 17 + 5) % vocab as i32).collect();
+        for tokens in [1, 33] {
+            for weight in [weight_f32, weight_f16] {
+                check(
+                    &format!("{vocab} x {d_model}, {tokens} tokens"),
+                    Tolerance { absolute: 0.0, relative: 0.0 },
+                    |device| ops::embedding(ints(&ids[..tokens], [tokens], device), &weight(vocab, d_model, 2, device)),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_id_outside_the_table_reads_inside_it() {
+    check("-1 and 99", Tolerance { absolute: 0.0, relative: 0.0 }, |device| {
+        ops::embedding(ints(&[-1, 99], [2], device), &weight_f32(7, 6, 2, device))
+    });
+}
+
+#[test]
+fn patch_embed() {
+    for (images, height, width, patch) in [(1, 2, 2, 2), (2, 9, 7, 3), (1, 28, 42, 14), (3, 31, 30, 7)] {
+        check(&format!("{images} x {height} x {width} / {patch}"), SUM, |device| {
+            let pixels = floats([images, 3, height, width], 1, device);
+            let weight = floats([5, 3 * patch * patch], 2, device) / (3.0 * (patch * patch) as f32).sqrt();
+            ops::patch_embed(pixels, &Weight::F32(weight), patch)
+        });
+    }
+}
+
+#[test]
+fn rotary() {
+    for (batch, tokens, heads, head_dim) in [(1, 1, 1, 2), (1, 5, 3, 10), (2, 33, 4, 64), (1, 2, 32, 128)] {
+        for position in [0, 7] {
+            check(&format!("{batch} x {tokens} x {heads} x {head_dim} at {position}"), ELEMENT, |device| {
+                let table = rotary_table(64, head_dim, 10_000.0, device);
+                ops::rotary(
+                    floats([batch, tokens, heads, head_dim], 1, device),
+                    &table,
+                    &ints(&[position], [1], device),
+                )
+            });
+        }
+    }
+}
+
+#[test]
+fn kv_write() {
+    // The last two would run over the end: what does not fit is dropped.
+    for (batch, tokens, context, position) in [(1, 1, 1, 0), (1, 1, 9, 8), (2, 4, 9, 3), (2, 5, 8, 6), (1, 3, 4, 4)] {
+        check(&format!("{batch} x {tokens} at {position} of {context}"), ELEMENT, |device| {
+            let cache = floats([batch, context, 3, 10], 1, device);
+            ops::kv_write(cache, floats([batch, tokens, 3, 10], 2, device), &ints(&[position], [1], device))
+        });
+    }
+}
+
+struct Attention {
+    batch: usize,
+    queries: usize,
+    keys: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    position: i32,
+}
+
+fn attend(case: &Attention, ranges: &[i32], mask: AttentionMask, device: &Device) -> Tensor<4> {
+    let &Attention { batch, queries, keys, heads, kv_heads, head_dim, position } = case;
+    ops::attention(
+        floats([batch, queries, heads, head_dim], 1, device),
+        &floats([batch, keys, kv_heads, head_dim], 2, device),
+        &floats([batch, keys, kv_heads, head_dim], 3, device),
+        &ints(ranges, [batch, 2], device),
+        &ints(&[position], [1], device),
+        mask,
+    )
+}
+
+#[test]
+fn attention() {
+    let shapes = [(1, 1, 2), (2, 1, 10), (4, 2, 64), (3, 3, 72), (4, 1, 128), (2, 2, 256)];
+    for (heads, kv_heads, head_dim) in shapes {
+        for (queries, keys, position) in [(1, 1, 0), (1, 65, 64), (3, 63, 5), (7, 64, 57), (66, 200, 40)] {
+            let case = Attention { batch: 2, queries, keys, heads, kv_heads, head_dim, position };
+            for mask in [AttentionMask::Full, AttentionMask::Causal] {
+                let what = format!("{queries} of {keys} at {position}, {heads}/{kv_heads} x {head_dim}, {mask:?}");
+                let whole = [0, keys as i32, 0, keys as i32];
+                check(&what, SUM, |device| attend(&case, &whole, mask, device));
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_with_padding_on_either_side() {
+    let case = Attention { batch: 3, queries: 70, keys: 90, heads: 4, kv_heads: 2, head_dim: 16, position: 0 };
+    // Left-padded, right-padded, and a row without one key, which must come out as zeros.
+    let ranges = [20, 90, 0, 33, 40, 40];
+    for mask in [AttentionMask::Full, AttentionMask::Causal] {
+        check(&format!("{mask:?}"), SUM, |device| attend(&case, &ranges, mask, device));
+        let Some(gpu) = gpu() else { return };
+        let y = values(attend(&case, &ranges, mask, &gpu));
+        let row = 70 * 4 * 16;
+        assert!(y[2 * row..].iter().all(|&value| value == 0.0), "a row without keys");
+        // Causal and left-padded: the first 20 queries see nothing.
+        let blind = mask == AttentionMask::Causal;
+        assert_eq!(y[..20 * 4 * 16].iter().all(|&value| value == 0.0), blind);
+    }
+}
+
+#[test]
+fn sample_agrees_with_its_definition() {
+    let Some(gpu) = gpu() else { return };
+    let params =
+        |temperature, top_k, top_p, repetition_penalty| SampleParams { temperature, top_k, top_p, repetition_penalty };
+    let settings = [
+        params(0.0, 0, 1.0, 1.0),
+        params(0.0, 0, 1.0, 1.5),
+        params(1.0, 0, 1.0, 1.0),
+        params(0.7, 5, 1.0, 1.0),
+        params(1.3, 0, 0.8, 1.0),
+        params(0.9, 50, 0.9, 1.2),
+        params(2.0, 1, 1.0, 1.0),
+        params(1.0, 0, 0.0, 1.0),
+    ];
+    for vocab in [1, 2, 255, 256, 257, 5000] {
+        for settings in settings {
+            let draw = |device: &Device| {
+                let mut state = SampleState::new(vocab, &[0, 3, 1, -200], 7, device);
+                (0..6)
+                    .map(|step| {
+                        let (token, next) = ops::sample(floats([vocab], step, device) * 3.0, state.clone(), settings);
+                        state = next;
+                        int_values(token)[0]
+                    })
+                    .collect::<Vec<_>>()
+            };
+            let (actual, expected) = (draw(&gpu), draw(&cpu()));
+            assert_eq!(actual, expected, "vocabulary {vocab}, {settings:?}");
+            assert!(actual.iter().all(|&token| (0..vocab as i32).contains(&token)));
+        }
+    }
+}
+
+#[test]
+fn sampling_follows_the_distribution_on_both_devices() {
+    // Three tokens of probability 0.6, 0.3, 0.1; 1500 draws; a deviation of 4 sigma is 0.05.
+    let logits = [0.6f32.ln(), 0.3f32.ln(), 0.1f32.ln()];
+    let mut devices = vec![cpu()];
+    devices.extend(gpu());
+    for device in devices {
+        let mut state = SampleState::new(3, &[], 11, &device);
+        let mut counts = [0usize; 3];
+        let params = SampleParams { temperature: 1.0, ..SampleParams::default() };
+        for _ in 0..1500 {
+            let logits = Tensor::<1>::from_floats(logits, &device);
+            let (token, next) = ops::sample(logits, state, params);
+            state = next;
+            counts[int_values(token)[0] as usize] += 1;
+        }
+        for (count, probability) in counts.iter().zip([0.6, 0.3, 0.1]) {
+            let share = *count as f64 / 1500.0;
+            assert!((share - probability).abs() < 0.05, "{counts:?} on {device:?}");
+        }
+    }
+}
+
+#[test]
+fn logits_without_a_number_yield_no_token() {
+    let mut devices = vec![cpu()];
+    devices.extend(gpu());
+    for device in devices {
+        for temperature in [0.0, 1.0] {
+            let logits = Tensor::<1>::from_floats([f32::NAN; 5], &device);
+            let params = SampleParams { temperature, top_k: 3, top_p: 0.9, repetition_penalty: 1.1 };
+            let (token, _) = ops::sample(logits, SampleState::new(5, &[1], 0, &device), params);
+            assert_eq!(int_values(token), [ops::NO_TOKEN], "temperature {temperature} on {device:?}");
+        }
+    }
+}
+
+/// `rms_norm` with its epsilon left out, and one thread's share never written.
+static BROKEN: Kernel = Kernel {
+    name: "rms_norm_broken",
+    source: "
+struct Params { tokens: u32, d_model: u32, eps: f32 }
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> weight: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+@compute @workgroup_size(1)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>) {
+    let base = workgroup.x * params.d_model;
+    var squares = 0.0;
+    for (var d = 0u; d < params.d_model; d++) { squares += x[base + d] * x[base + d]; }
+    let scale = 1.0 / sqrt(squares / f32(params.d_model) + SKIP * params.eps);
+    for (var d = 0u; d < params.d_model - UNWRITTEN; d++) { y[base + d] = x[base + d] * scale * weight[d]; }
+}
+const SKIP = 0.0;
+const UNWRITTEN = 1u;
+",
+    workgroup_size: [1, 1, 1],
+    bindings: &[
+        Binding { name: "x", element: "f32" },
+        Binding { name: "weight", element: "f32" },
+        Binding { name: "y", element: "f32" },
+    ],
+};
+
+#[test]
+fn a_broken_kernel_is_found() {
+    let Some(gpu) = gpu() else { return };
+    let (tokens, d_model) = (5, 129);
+    let params = mole_shaders::rms_norm::Params { tokens, d_model, eps: 1e-2 }.words();
+    let inputs = |device: &Device| [floats([5 * 129], 1, device), floats([129], 2, device)];
+    let broken = values(run_kernel(&BROKEN, &inputs(&gpu), 5 * 129, params, tokens));
+    let [x, weight] = inputs(&cpu());
+    let expected = values(ops::rms_norm(x.reshape([5, 129]), &weight, 1e-2));
+    let found = difference(&broken, &expected, SUM).expect("a missing epsilon is outside the tolerance");
+    assert!(found.starts_with("index 0:"), "{found}");
+    assert!(broken[128].is_nan(), "an element that no thread writes shows as NaN");
+}
+
+#[test]
+fn the_comparison_itself_can_fail() {
+    let expected = numbers(9, 1);
+    assert_eq!(difference(&expected, &expected, SUM), None);
+    let mut wrong = expected.clone();
+    wrong[4] += 1e-3;
+    assert!(difference(&wrong, &expected, SUM).unwrap().starts_with("index 4:"));
+    wrong[4] = f32::NAN;
+    assert!(difference(&wrong, &expected, SUM).is_some());
+    assert!(difference(&expected[1..], &expected, SUM).is_some());
+}
