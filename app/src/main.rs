@@ -1,2 +1,9 @@
-//! app
-fn main() {}
+//! `llava-mole`: talk about pictures, from the command line.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -6,14 +6,14 @@
 #![recursion_limit = "256"]
 
 pub mod device;
-//ENGINE pub mod engine;
+pub mod engine;
 pub mod error;
 pub mod generate;
-//ENGINE pub mod image;
+pub mod image;
 pub mod model;
 pub mod nn;
 pub mod ops;
-//ENGINE pub mod text;
+pub mod text;
 pub mod weights;
 
 pub use error::{Error, Result};

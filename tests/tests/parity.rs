@@ -66,11 +66,7 @@ impl Expected {
 
 fn load(case: &std::path::Path, precision: Precision, device: &Device) -> Llava {
     let files = ModelFiles::open(case.join("model")).unwrap();
-    let config = files.require_json("config.json").unwrap();
-    let generation = files.read_json("generation_config.json").unwrap();
-    let tower = Checkpoint::vision_tower_files(&files, &config).unwrap();
-    let tower_config = tower.as_ref().and_then(|tower| tower.read_json("config.json").unwrap());
-    let config = LlavaConfig::from_json(&config, generation.as_ref(), tower_config.as_ref()).unwrap();
+    let (config, tower) = LlavaConfig::read(&files).unwrap();
     let checkpoint = Checkpoint::open(&files, tower.as_ref()).unwrap();
     Llava::load(config, &checkpoint, precision, device, &mut |_| {}).unwrap()
 }

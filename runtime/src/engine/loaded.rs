@@ -3,30 +3,207 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::command::{DumpRequest, LoadRequest, ModelSource, Picture, ReplyPrompt, ReplyRequest};
-use super::event::{Dump, Event, ModelInfo, Reply};
+use super::command::{DumpRequest, Picture, ReplyPrompt, ReplyRequest};
+use super::event::{Dump, Event, Reply};
 use crate::device::{ComputeDevice, read_floats};
 use crate::error::{Error, Result};
-use crate::generate::{GenerateParams, Prompt, PromptImage, Session, full_logits, generate};
+use crate::generate::{GenerateParams, Prompt, PromptImage, Session, StopReason, Timings, full_logits, generate};
 use crate::image::{PixelValues, Preprocessor, decode};
-use crate::model::{LlavaConfig, LoadProgress, Llava, MemoryEstimate, Precision};
-use crate::text::{ChatTemplate, DecodeStream, ImageToken, Message as TemplateMessage, Tokenizer};
-use crate::weights::{Checkpoint, Dtype, ModelFiles};
+use crate::model::{Llava, spans};
+use crate::text::{ChatTemplate, DecodeStream, ImageToken, Message, Tokenizer};
 
 /// Pictures whose features are kept, so that a second question about one does not run the vision tower again.
 const KEPT_PICTURES: usize = 16;
 
 pub(super) struct Loaded {
-    device: ComputeDevice,
-    model: Llava,
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    preprocessor: Preprocessor,
-    eos_token_ids: Vec<u32>,
-    session: Session,
-    features: HashMap<u64, Tensor<2>>,
+    pub(super) device: ComputeDevice,
+    pub(super) model: Llava,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) template: ChatTemplate,
+    pub(super) preprocessor: Preprocessor,
+    pub(super) eos_token_ids: Vec<u32>,
+    pub(super) session: Session,
+    pub(super) features: HashMap<u64, Tensor<2>>,
+}
+
+impl Loaded {
+    /// Answers; `on_event` gets `Started` and `Token` and may stop the reply.
+    pub(super) async fn reply(
+        &mut self,
+        request: ReplyRequest,
+        on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<Reply> {
+        let (text, pictures, chat) = match request.prompt {
+            ReplyPrompt::Raw(text, pictures) => (text, pictures, false),
+            ReplyPrompt::Chat(messages) => {
+                let turns: Vec<Message> = messages
+                    .iter()
+                    .map(|message| Message {
+                        role: message.role,
+                        text: message.text.clone(),
+                        images: message.pictures.len(),
+                    })
+                    .collect();
+                let pictures = messages.into_iter().flat_map(|message| message.pictures).collect();
+                (self.template.render(&turns)?, pictures, true)
+            }
+        };
+        let ids = self.check(&text, &pictures)?;
+        let mut images = Vec::with_capacity(pictures.len());
+        for picture in &pictures {
+            images.push(self.encode(picture)?);
+        }
+        let prompt = Prompt { ids, images };
+        prompt.check(&self.model)?;
+        let patches = self.model.config.image_seq_len();
+        let prompt_tokens = prompt.expanded_len(patches);
+        let image_tokens = prompt.images.len() * patches;
+        let params = GenerateParams {
+            max_new_tokens: request.max_new_tokens,
+            sample: request.sample,
+            seed: request.seed,
+            eos_token_ids: self.eos_token_ids.clone(),
+            lookahead: usize::from(self.device.is_gpu()),
+        };
+
+        let mut words = Words::new(&self.tokenizer, chat);
+        let mut reply = Reply {
+            text: String::new(),
+            token_ids: Vec::new(),
+            prompt_tokens,
+            image_tokens,
+            stop_reason: StopReason::Cancelled,
+            timings: Timings::default(),
+        };
+        if on_event(Event::Started { prompt_tokens, image_tokens }).is_break() {
+            return Ok(reply);
+        }
+        let mut failed = None;
+        let on_token = |id| match words.push(id) {
+            Ok(Some(text)) => on_event(Event::Token(text)),
+            Ok(None) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        };
+        let generated = generate(&self.model, &mut self.session, &prompt, &params, on_token).await?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let (rest, text) = words.finish()?;
+        if let Some(rest) = rest {
+            let _ = on_event(Event::Token(rest));
+        }
+        (reply.text, reply.token_ids) = (text, generated.token_ids);
+        (reply.stop_reason, reply.timings) = (generated.stop_reason, generated.timings);
+        Ok(reply)
+    }
+
+    /// One forward pass over a raw prompt, with everything inside.
+    pub(super) async fn dump(&mut self, request: DumpRequest) -> Result<Dump> {
+        let ids = self.check(&request.prompt, &request.pictures)?;
+        let side = self.model.config.vision.image_size;
+        let (mut pixel_values, mut image_features, mut images) = (Vec::new(), Vec::new(), Vec::new());
+        for picture in &request.pictures {
+            let pixels = self.preprocessor.preprocess(&decode(&picture.bytes, &picture.name)?)?;
+            pixel_values.extend_from_slice(&pixels.data);
+            let features = self.features_of(pixels);
+            image_features.extend(read_floats(features.clone()).await?);
+            images.push(PromptImage { key: key(picture), features });
+        }
+        let (patches, count) = (self.model.config.image_seq_len(), images.len());
+        let prompt = Prompt { ids: ids.clone(), images };
+        let logits = full_logits(&self.model, &prompt).await?;
+        Ok(Dump {
+            input_ids: ids,
+            pixel_values,
+            pixel_dims: [count, side, side],
+            image_features,
+            feature_dims: [count, patches, self.model.config.text.hidden_size],
+            logit_dims: [prompt.expanded_len(patches), self.model.config.text.vocab_size],
+            logits,
+        })
+    }
+
+    /// Tokenizes and checks what can be checked before the device is touched.
+    fn check(&self, text: &str, pictures: &[Picture]) -> Result<Vec<i64>> {
+        let image_token_id = self.model.config.image_token_id;
+        let ids = self.tokenizer.encode_with_images(text, ImageToken(image_token_id))?;
+        spans(&ids, image_token_id, pictures.len())?;
+        let context = self.model.config.text.max_position_embeddings;
+        let tokens = ids.len() - pictures.len() + pictures.len() * self.model.config.image_seq_len();
+        if tokens >= context {
+            return Err(Error::Prompt(format!(
+                "takes {tokens} tokens, {} of them for {} picture(s); the model's context is {context}, and the reply \
+                 needs room too: shorten it, or start a new chat",
+                pictures.len() * self.model.config.image_seq_len(),
+                pictures.len()
+            )));
+        }
+        Ok(ids)
+    }
+
+    /// A picture's features, from before or from the vision tower.
+    fn encode(&mut self, picture: &Picture) -> Result<PromptImage> {
+        let key = key(picture);
+        if let Some(features) = self.features.get(&key) {
+            return Ok(PromptImage { key, features: features.clone() });
+        }
+        let pixels = self.preprocessor.preprocess(&decode(&picture.bytes, &picture.name)?)?;
+        let features = self.features_of(pixels);
+        if self.features.len() >= KEPT_PICTURES {
+            self.features.clear();
+        }
+        self.features.insert(key, features.clone());
+        Ok(PromptImage { key, features })
+    }
+
+    /// `[patches, d_model]`.
+    fn features_of(&self, pixels: PixelValues) -> Tensor<2> {
+        let dims = [1, 3, pixels.height, pixels.width];
+        let pixels = Tensor::from_data(TensorData::new(pixels.data, dims), self.model.device());
+        self.model.encode_images(pixels).squeeze_dim(0)
+    }
+}
+
+/// Equal bytes have equal keys, whatever the file is called.
+fn key(picture: &Picture) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    picture.bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The reply's words as they grow. A chat's reply drops the space that the template leaves to the model.
+struct Words<'a> {
+    stream: DecodeStream<'a>,
+    text: String,
+    trim: bool,
+}
+
+impl<'a> Words<'a> {
+    fn new(tokenizer: &'a Tokenizer, trim: bool) -> Self {
+        Self { stream: DecodeStream::new(tokenizer), text: String::new(), trim }
+    }
+
+    fn push(&mut self, id: u32) -> Result<Option<String>> {
+        let piece = self.stream.push(id)?;
+        Ok(piece.and_then(|piece| self.grow(&piece)))
+    }
+
+    /// The last piece, if bytes of an incomplete character were held back, and the whole text.
+    fn finish(mut self) -> Result<(Option<String>, String)> {
+        let rest = self.stream.clone().finish()?;
+        let rest = rest.and_then(|piece| self.grow(&piece));
+        Ok((rest, self.text))
+    }
+
+    fn grow(&mut self, piece: &str) -> Option<String> {
+        let piece = if self.trim && self.text.is_empty() { piece.trim_start() } else { piece };
+        self.text.push_str(piece);
+        (!piece.is_empty()).then(|| piece.to_string())
+    }
 }

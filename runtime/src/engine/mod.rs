@@ -6,6 +6,7 @@
 
 mod command;
 mod event;
+mod load;
 mod loaded;
 mod worker;
 

@@ -19,6 +19,7 @@ pub use clip::{ClipVisionConfig, VisionActivation};
 pub use llama::LlamaConfig;
 
 use crate::error::Result;
+use crate::weights::{Checkpoint, ModelFiles};
 use serde_json::Value;
 
 /// Where the original LLaVA code puts a picture among the token ids: no embedding has this id.
@@ -93,6 +94,28 @@ impl LlavaConfig {
     /// [`Error::Config`](crate::error::Error::Config) names the field, its value and what is accepted.
     pub fn from_json(config: &Value, generation_config: Option<&Value>, vision_config: Option<&Value>) -> Result<Self> {
         layouts::read(config, generation_config, vision_config)
+    }
+
+    /// Reads the configuration of a model's folder, and finds the separate vision tower of the original layout, if the
+    /// model has one.
+    ///
+    /// # Errors
+    /// As [`LlavaConfig::from_json`], and [`Error::NotACheckpoint`](crate::error::Error::NotACheckpoint) where
+    /// `config.json` is missing.
+    pub fn read(files: &ModelFiles) -> Result<(Self, Option<ModelFiles>)> {
+        let config = files.require_json("config.json")?;
+        let generation = files.read_json("generation_config.json")?;
+        let tower = Checkpoint::vision_tower_files(files, &config)?;
+        let tower_config = match &tower {
+            Some(tower) => tower.read_json("config.json")?,
+            None => None,
+        };
+        Ok((Self::from_json(&config, generation.as_ref(), tower_config.as_ref())?, tower))
+    }
+
+    /// Parameters of the model as it runs: without the vision layers its features do not need.
+    pub fn parameters(&self) -> u64 {
+        self.expected_tensors().iter().map(|(_, shape)| shape.iter().map(|&dim| dim as u64).product::<u64>()).sum()
     }
 
     /// How many layers of the vision tower run to make the features, counted from the first.

@@ -1,0 +1,196 @@
+//! The arguments of every command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use mole_runtime::device::DeviceChoice;
+use mole_runtime::image::AspectRatio;
+use mole_runtime::model::Precision;
+use mole_runtime::ops::SampleParams;
+
+/// Talk about pictures with a LLaVA model of your own, on any GPU.
+#[derive(Debug, Parser)]
+#[command(name = "llava-mole", version, about)]
+pub struct Cli {
+    /// Without a command: `chat`.
+    #[command(subcommand)]
+    pub command: Option<Subcommand>,
+    #[command(flatten)]
+    pub shared: Shared,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Answer one question about pictures
+    Ask(AskArgs),
+    /// Talk in the terminal
+    Chat(ChatArgs),
+    /// Write pixels, features and logits of one prompt to a safetensors file
+    Dump(DumpArgs),
+    /// Show a checkpoint's architecture, tensors, parameters and memory
+    Inspect(InspectArgs),
+    /// List the devices and say which one is used
+    Devices(DevicesArgs),
+}
+
+/// Flags of every command that runs a model.
+#[derive(Debug, Args)]
+pub struct Shared {
+    /// The checkpoint's folder
+    #[arg(long, global = true, value_name = "DIR")]
+    pub model: Option<PathBuf>,
+    /// auto, cpu, gpu, or gpu:N as `devices` numbers them
+    #[arg(long, global = true, default_value = "auto")]
+    pub device: DeviceChoice,
+    /// How weights are kept: f32 or f16 [default: as the checkpoint is stored; f32 on the CPU where it fits]
+    #[arg(long, global = true)]
+    pub weights: Option<Precision>,
+    /// How a picture that is not square is treated [default: as the checkpoint says]
+    #[arg(long, global = true)]
+    pub image_aspect_ratio: Option<AspectRatioArg>,
+}
+
+/// How a picture that is not square is treated.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum AspectRatioArg {
+    /// Pad it to a square with the mean colour, so that nothing is lost
+    Pad,
+    /// Resize the shorter edge and cut the centre out
+    Crop,
+}
+
+impl From<AspectRatioArg> for AspectRatio {
+    fn from(arg: AspectRatioArg) -> Self {
+        match arg {
+            AspectRatioArg::Pad => Self::Pad,
+            AspectRatioArg::Crop => Self::Crop,
+        }
+    }
+}
+
+/// How tokens are drawn.
+#[derive(Debug, Clone, Args)]
+pub struct Sampling {
+    /// At most this many tokens
+    #[arg(long, default_value_t = 512, value_name = "N")]
+    pub max_new_tokens: usize,
+    /// 0 always takes the likeliest token; larger is more varied
+    #[arg(long, default_value_t = 0.0, value_name = "T", value_parser = temperature)]
+    pub temperature: f32,
+    /// Draw from the k likeliest tokens only; 0 is off
+    #[arg(long, default_value_t = 0, value_name = "K")]
+    pub top_k: u32,
+    /// Draw from the fewest tokens whose probabilities sum to P; 1 is off
+    #[arg(long, default_value_t = 1.0, value_name = "P", value_parser = probability)]
+    pub top_p: f32,
+    /// Makes tokens that occurred less likely; 1 is off
+    #[arg(long, default_value_t = 1.0, value_name = "R", value_parser = penalty)]
+    pub repetition_penalty: f32,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 0)]
+    pub seed: u32,
+}
+
+impl Sampling {
+    /// As the runtime takes it.
+    pub fn params(&self) -> SampleParams {
+        SampleParams {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+        }
+    }
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Only {
+            #[command(flatten)]
+            sampling: Sampling,
+        }
+        Only::parse_from(["llava-mole"]).sampling
+    }
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    within(text, 0.0, 100.0)
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    within(text, 0.0, 1.0)
+}
+
+fn penalty(text: &str) -> Result<f32, String> {
+    within(text, 0.01, 100.0)
+}
+
+fn within(text: &str, least: f32, most: f32) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "is not a number".to_string())?;
+    match (least..=most).contains(&value) {
+        true => Ok(value),
+        false => Err(format!("is not between {least} and {most}")),
+    }
+}
+
+/// `ask`.
+#[derive(Debug, Args)]
+pub struct AskArgs {
+    /// A picture (PNG, JPEG or WebP); may be repeated
+    #[arg(long = "image", value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    /// The question; `-` reads it from standard input
+    pub prompt: String,
+    #[command(flatten)]
+    pub sampling: Sampling,
+    /// Print one JSON object when done, instead of the words as they come
+    #[arg(long)]
+    pub json: bool,
+    /// Take the prompt as it is: no chat template, one `<image>` a picture
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// `chat`.
+#[derive(Debug, Default, Args)]
+pub struct ChatArgs {
+    /// A picture for the first message; may be repeated
+    #[arg(long = "image", value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub sampling: Sampling,
+}
+
+/// `dump`.
+#[derive(Debug, Args)]
+pub struct DumpArgs {
+    /// A picture; may be repeated
+    #[arg(long = "image", value_name = "FILE")]
+    pub images: Vec<PathBuf>,
+    /// The prompt as it is, with one `<image>` a picture
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: String,
+    /// The safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The checkpoint's folder
+    pub path: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devices`.
+#[derive(Debug, Args)]
+pub struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}

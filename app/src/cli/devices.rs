@@ -1,0 +1,84 @@
+//! `devices`: what there is to run on, and which of it is used.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use mole_runtime::device::{AdapterReport, ComputeDevice, DeviceChoice, adapters};
+use mole_runtime::model::gigabytes;
+use serde_json::json;
+
+use super::args::{DevicesArgs, Shared};
+
+/// Lists and explains.
+pub fn run(shared: &Shared, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
+    let gpus = pollster::block_on(adapters());
+    let cpu = ComputeDevice::cpu().report;
+    let used = used(shared.device, gpus.len())?;
+    let reason = reason(shared.device, &gpus);
+    let names = gpus.iter().enumerate().map(|(index, gpu)| (format!("gpu:{index}"), gpu));
+    let rows: Vec<(String, &AdapterReport)> = names.chain([("cpu".to_string(), &cpu)]).collect();
+
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let devices: Vec<_> = rows
+            .iter()
+            .map(|(id, report)| {
+                let mut value = json!(report);
+                value["id"] = json!(id);
+                value["used"] = json!(*id == used);
+                value
+            })
+            .collect();
+        writeln!(out, "{}", json!({ "devices": devices, "used": used, "reason": reason }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (id, report) in &rows {
+        let mark = if *id == used { "*" } else { " " };
+        let memory =
+            report.memory_bytes.map_or("memory unknown".to_string(), |bytes| format!("{} memory", gigabytes(bytes)));
+        writeln!(out, "{mark} {id:<6} {} [{}, {memory}]", report.name, describe(report))?;
+    }
+    writeln!(out, "* {used}: {reason}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(report: &AdapterReport) -> String {
+    let kind = format!("{:?}", report.kind).to_lowercase();
+    let mut parts = vec![kind, report.backend.clone()];
+    if !report.driver.is_empty() {
+        parts.push(report.driver.clone());
+    }
+    if report.shader_f16 {
+        parts.push("f16".to_string());
+    }
+    if report.subgroups {
+        parts.push("subgroups".to_string());
+    }
+    parts.dedup();
+    parts.join(", ")
+}
+
+/// The id of the device that would be opened.
+fn used(choice: DeviceChoice, gpus: usize) -> anyhow::Result<String> {
+    Ok(match choice {
+        DeviceChoice::Cpu => "cpu".to_string(),
+        DeviceChoice::Auto if gpus == 0 => "cpu".to_string(),
+        // The list is sorted best first.
+        DeviceChoice::Auto | DeviceChoice::Gpu if gpus > 0 => "gpu:0".to_string(),
+        DeviceChoice::GpuIndex(index) if index < gpus => format!("gpu:{index}"),
+        other => anyhow::bail!("--device {other}: {gpus} GPU(s) found; use --device cpu"),
+    })
+}
+
+fn reason(choice: DeviceChoice, gpus: &[AdapterReport]) -> String {
+    match (choice, gpus) {
+        (DeviceChoice::Auto, []) => "no GPU with a Vulkan, Metal or DX12 driver was found".to_string(),
+        (DeviceChoice::Auto | DeviceChoice::Gpu, [only]) => {
+            format!("the only GPU found ({:?})", only.kind).to_lowercase()
+        }
+        (DeviceChoice::Auto | DeviceChoice::Gpu, _) => {
+            "the best GPU found: discrete before integrated before virtual before software".to_string()
+        }
+        (choice, _) => format!("--device {choice} asks for it"),
+    }
+}

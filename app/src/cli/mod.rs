@@ -1,0 +1,56 @@
+//! The command line. Results go to stdout, everything else to stderr; exit 2 for a usage error, 1 for any other.
+
+mod args;
+mod ask;
+mod chat;
+mod devices;
+mod dump;
+mod inspect;
+mod interrupt;
+mod session;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Subcommand};
+
+/// An error in how the program was called, beyond what the parser sees.
+#[derive(Debug)]
+struct UsageError(String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Parses the arguments and runs the command.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => chat::run(&cli.shared, &args::ChatArgs::default()),
+        Some(Subcommand::Chat(args)) => chat::run(&cli.shared, &args),
+        Some(Subcommand::Ask(args)) => ask::run(&cli.shared, &args),
+        Some(Subcommand::Dump(args)) => dump::run(&cli.shared, &args),
+        Some(Subcommand::Inspect(args)) => inspect::run(&args),
+        Some(Subcommand::Devices(args)) => devices::run(&cli.shared, &args),
+    };
+    match result {
+        Ok(code) => code,
+        // Whoever read our output has seen enough (`llava-mole inspect | head`).
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing to be done if stderr is gone too.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,142 @@
+//! What every command that runs a model does: start the engine, load with a progress bar, pass a reply on.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use mole_runtime::engine::{Command, Engine, Event, LoadRequest, ModelInfo, ModelSource, Picture, Reply, ReplyRequest};
+
+use super::args::Shared;
+use super::{UsageError, interrupt};
+
+/// Pictures beyond this are no pictures a camera makes.
+const MAX_PICTURE_BYTES: u64 = 256 << 20;
+
+/// An engine with a model loaded.
+pub struct Session {
+    engine: Engine,
+}
+
+impl Session {
+    /// Starts the engine and loads the model the flags name.
+    pub fn open(shared: &Shared) -> anyhow::Result<Self> {
+        let Some(folder) = &shared.model else {
+            return Err(anyhow!(UsageError(
+                "no model was named, and this program does not carry one yet; name the folder of a LLaVA-1.5 \
+                 checkpoint, e.g. llava-mole ask --model path/to/llava-1.5-7b-hf --image photo.jpg \"What is this?\""
+                    .to_string()
+            )));
+        };
+        let engine = Engine::spawn();
+        interrupt::install(&engine)?;
+        engine.send(Command::Load(LoadRequest {
+            model: ModelSource::Folder(folder.clone()),
+            device: shared.device,
+            precision: shared.weights,
+            aspect_ratio: shared.image_aspect_ratio.map(Into::into),
+        }));
+        let info = Self::wait_until_loaded(&engine)?;
+        eprintln!(
+            "{} on {} ({}), weights in {}",
+            folder.display(),
+            info.device.name,
+            info.device.backend,
+            info.weights
+        );
+        Ok(Self { engine })
+    }
+
+    fn wait_until_loaded(engine: &Engine) -> anyhow::Result<ModelInfo> {
+        let bar = ProgressBar::new(0).with_style(
+            ProgressStyle::with_template("loading {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left")
+                .expect("a template of ours"),
+        );
+        loop {
+            match next(engine)? {
+                Event::Loading(progress) => {
+                    bar.set_length(progress.total_bytes);
+                    bar.set_position(progress.done_bytes);
+                }
+                Event::Loaded(info) => {
+                    bar.finish_and_clear();
+                    return Ok(*info);
+                }
+                Event::Failed(error) => {
+                    bar.finish_and_clear();
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Hands a command over and returns the first event that `take` wants.
+    pub fn request<T>(&self, command: Command, take: impl Fn(Event) -> Option<T>) -> anyhow::Result<T> {
+        self.engine.send(command);
+        loop {
+            match next(&self.engine)? {
+                Event::Failed(error) => return Err(error.into()),
+                event => {
+                    if let Some(taken) = take(event) {
+                        return Ok(taken);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has a prompt answered; `on_text` gets the words as they come. The second value says whether Ctrl-C stopped it.
+    pub fn reply(
+        &self,
+        request: ReplyRequest,
+        mut on_text: impl FnMut(&str) -> std::io::Result<()>,
+    ) -> anyhow::Result<(Reply, bool)> {
+        interrupt::reply_begins();
+        self.engine.send(Command::Reply(request));
+        let reply = loop {
+            match next(&self.engine) {
+                Ok(Event::Token(text)) => {
+                    if let Err(error) = on_text(&text) {
+                        break Err(error.into());
+                    }
+                }
+                Ok(Event::Replied(reply)) => break Ok(reply),
+                Ok(Event::Failed(error)) => break Err(error.into()),
+                Ok(_) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        let stopped = interrupt::reply_ended();
+        Ok((reply?, stopped))
+    }
+}
+
+fn next(engine: &Engine) -> anyhow::Result<Event> {
+    engine.events().recv_blocking().context("the engine ended unexpectedly; see the message above")
+}
+
+/// Reads pictures whole; what they hold is the engine's to judge.
+pub fn read_pictures(paths: &[PathBuf]) -> anyhow::Result<Vec<Picture>> {
+    paths.iter().map(|path| read_picture(path)).collect()
+}
+
+/// Reads one picture.
+pub fn read_picture(path: &Path) -> anyhow::Result<Picture> {
+    let name = path.display().to_string();
+    let metadata = std::fs::metadata(path).with_context(|| format!("cannot read the picture {name}"))?;
+    if !metadata.is_file() {
+        return Err(anyhow!("{name} is not a file; name a PNG, JPEG or WebP picture"));
+    }
+    if metadata.len() > MAX_PICTURE_BYTES {
+        return Err(anyhow!("{name} has {} bytes; pictures up to {MAX_PICTURE_BYTES} are read", metadata.len()));
+    }
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read the picture {name}"))?;
+    Ok(Picture { name, bytes: Arc::from(bytes) })
+}
+
+/// Whether a person is reading stderr.
+pub fn stderr_is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}

@@ -1,0 +1,177 @@
+//! Opens a model: its files, its device, its weights. All that can be refused is refused before anything is uploaded.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::command::{LoadRequest, ModelSource};
+use super::event::ModelInfo;
+use super::loaded::Loaded;
+use crate::device::{AdapterReport, ComputeDevice};
+use crate::error::{Error, Result};
+use crate::generate::Session;
+use crate::image::{AspectRatio, Preprocessor, PreprocessorConfig, Resize, Size};
+use crate::model::config::ImageAspectRatio;
+use crate::model::{Llava, LlavaConfig, LoadProgress, MemoryEstimate, Precision};
+use crate::text::{self, ChatTemplate, Tokenizer};
+use crate::weights::{Checkpoint, Dtype, ModelFiles};
+
+/// A preprocessor's or template's file beyond this is no such file.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
+/// Vocabularies of a million tokens stay below this.
+const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+/// Ends a turn in Vicuna's template where the tokenizer does not say what does.
+const VICUNA_EOS: &str = "</s>";
+
+impl Loaded {
+    /// Opens device and model as `request` says.
+    pub(super) async fn load(
+        request: LoadRequest,
+        on_progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<(Self, ModelInfo)> {
+        let (opened, name);
+        let files = match &request.model {
+            ModelSource::Folder(folder) => {
+                opened = open_folder(folder)?;
+                name = folder.display().to_string();
+                &opened
+            }
+            ModelSource::Files(files, given) => {
+                name = given.clone();
+                files.as_ref()
+            }
+        };
+        let (config, tower) = LlavaConfig::read(files)?;
+        let checkpoint = Checkpoint::open(files, tower.as_ref())?;
+        checkpoint.check(&config.expected_tensors(), &config.unused_tensors())?;
+        let tokenizer_config = files.read_json("tokenizer_config.json")?;
+        let tokenizer = tokenizer(files, tokenizer_config.as_ref(), &config)?;
+        let template = template(files, tokenizer_config.as_ref(), &tokenizer)?;
+        let preprocessor = preprocessor(files, tower.as_ref(), &config, request.aspect_ratio)?;
+        let eos_token_ids = match config.eos_token_ids.as_slice() {
+            [] => tokenizer.eos_token_id().into_iter().collect(),
+            named => named.to_vec(),
+        };
+
+        let device = ComputeDevice::open(request.device).await?;
+        let precision = request.precision.unwrap_or_else(|| default_precision(&config, &checkpoint, &device.report));
+        let memory = MemoryEstimate::new(&config, precision);
+        memory.check(&config, precision, &device.report)?;
+        let model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress)?;
+        let info = ModelInfo {
+            name,
+            device: device.report.clone(),
+            weights: precision,
+            parameters: model.config.parameters(),
+            context: model.config.text.max_position_embeddings,
+            image_tokens: model.config.image_seq_len(),
+            memory,
+        };
+        let loaded = Self {
+            device,
+            model,
+            tokenizer,
+            template,
+            preprocessor,
+            eos_token_ids,
+            session: Session::new(),
+            features: HashMap::new(),
+        };
+        Ok((loaded, info))
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn open_folder(folder: &std::path::Path) -> Result<ModelFiles> {
+    ModelFiles::open(folder)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn open_folder(folder: &std::path::Path) -> Result<ModelFiles> {
+    Err(Error::NotACheckpoint {
+        path: folder.to_path_buf(),
+        reason: "a page cannot open folders by path; hand the files over".to_string(),
+    })
+}
+
+fn tokenizer(files: &ModelFiles, tokenizer_config: Option<&Value>, config: &LlavaConfig) -> Result<Tokenizer> {
+    let json = files.read_bytes("tokenizer.json", MAX_TOKENIZER_BYTES)?.ok_or_else(|| Error::Tokenizer {
+        file: "tokenizer.json".to_string(),
+        reason: "is missing; make it from tokenizer.model with transformers: \
+                 AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+            .to_string(),
+    })?;
+    let tokenizer = Tokenizer::from_json(&json, tokenizer_config)?;
+    tokenizer.check_vocab(config.text.vocab_size, u32::try_from(config.image_token_id).ok())?;
+    Ok(tokenizer)
+}
+
+/// The checkpoint's own chat template, or Vicuna's.
+fn template(files: &ModelFiles, tokenizer_config: Option<&Value>, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
+    let json = files.read_json("chat_template.json")?;
+    let jinja = files.read_text("chat_template.jinja", MAX_CONFIG_BYTES)?;
+    match text::find(tokenizer_config, json.as_ref(), jinja.as_deref()) {
+        Some((source, file)) => ChatTemplate::from_source(&source, file, tokenizer.bos_token(), tokenizer.eos_token()),
+        None => Ok(ChatTemplate::vicuna_v1(tokenizer.eos_token().unwrap_or(VICUNA_EOS))),
+    }
+}
+
+/// How pictures become pixels: by the checkpoint, by its vision tower, or as CLIP does at the tower's size.
+fn preprocessor(
+    files: &ModelFiles,
+    tower: Option<&ModelFiles>,
+    config: &LlavaConfig,
+    aspect_ratio: Option<AspectRatio>,
+) -> Result<Preprocessor> {
+    let side = config.vision.image_size;
+    let size = Size { height: side, width: side };
+    let mut found = None;
+    for (folder, name) in [Some(files), tower]
+        .into_iter()
+        .flatten()
+        .flat_map(|folder| [(folder, "preprocessor_config.json"), (folder, "processor_config.json")])
+    {
+        // transformers 5 keeps the picture's part of processor_config.json in an object of its own; without it the file
+        // only speaks of tokens.
+        let speaks = name == "preprocessor_config.json"
+            || folder.read_json(name)?.is_some_and(|json| json.get("image_processor").is_some());
+        if let Some(json) = folder.read_bytes(name, MAX_CONFIG_BYTES)?.filter(|_| speaks) {
+            found = Some((PreprocessorConfig::from_json(&json, name)?, name));
+            break;
+        }
+    }
+    let (settings, file) = found.unwrap_or_else(|| {
+        let settings = PreprocessorConfig {
+            size: Some(Resize::ShortestEdge(side)),
+            crop_size: Some(size),
+            ..PreprocessorConfig::default()
+        };
+        (settings, "config.json")
+    });
+    let by_config = (config.image_aspect_ratio == ImageAspectRatio::Pad).then_some(AspectRatio::Pad);
+    let preprocessor = settings.init(aspect_ratio.or(by_config));
+    match preprocessor.output_size() {
+        Some(output) if output == size => Ok(preprocessor),
+        output => Err(Error::Config {
+            file: file.to_string(),
+            reason: format!(
+                "pictures come out as {}, but the vision tower takes {side} x {side}: correct size and crop_size",
+                output.map_or("of varying size".to_string(), |size| format!("{} x {}", size.height, size.width))
+            ),
+        }),
+    }
+}
+
+/// Weights as they are stored; on the CPU f32 where that fits, since it need not be unpacked for every token.
+fn default_precision(config: &LlavaConfig, checkpoint: &Checkpoint, device: &AdapterReport) -> Precision {
+    let stored_f32 = checkpoint
+        .iter()
+        .filter(|(name, _)| name.starts_with("language_model."))
+        .all(|(_, tensor)| tensor.dtype == Dtype::F32);
+    let on_cpu = device.backend == "flex";
+    let f32_fits = MemoryEstimate::new(config, Precision::F32).check(config, Precision::F32, device).is_ok();
+    match stored_f32 || (on_cpu && f32_fits) {
+        true => Precision::F32,
+        false => Precision::F16,
+    }
+}
