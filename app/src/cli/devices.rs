@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use mole_runtime::device::{AdapterReport, ComputeDevice, DeviceChoice, adapters};
+use mole_runtime::device::{AdapterKind, AdapterReport, ComputeDevice, DeviceChoice, adapters};
 use mole_runtime::model::gigabytes;
 use serde_json::json;
 
@@ -13,8 +13,7 @@ use super::args::{DevicesArgs, Shared};
 pub fn run(shared: &Shared, args: &DevicesArgs) -> anyhow::Result<ExitCode> {
     let gpus = pollster::block_on(adapters());
     let cpu = ComputeDevice::cpu().report;
-    let used = used(shared.device, gpus.len())?;
-    let reason = reason(shared.device, &gpus);
+    let (used, reason) = used(shared.device, &gpus)?;
     let names = gpus.iter().enumerate().map(|(index, gpu)| (format!("gpu:{index}"), gpu));
     let rows: Vec<(String, &AdapterReport)> = names.chain([("cpu".to_string(), &cpu)]).collect();
 
@@ -58,27 +57,26 @@ fn describe(report: &AdapterReport) -> String {
     parts.join(", ")
 }
 
-/// The id of the device that would be opened.
-fn used(choice: DeviceChoice, gpus: usize) -> anyhow::Result<String> {
-    Ok(match choice {
-        DeviceChoice::Cpu => "cpu".to_string(),
-        DeviceChoice::Auto if gpus == 0 => "cpu".to_string(),
+/// The id of the device that would be opened, and why.
+fn used(choice: DeviceChoice, gpus: &[AdapterReport]) -> anyhow::Result<(String, String)> {
+    let best = |only: &str| match gpus {
+        [_] => only.to_string(),
+        _ => "the best GPU found: discrete before integrated before virtual before software".to_string(),
+    };
+    Ok(match (choice, gpus) {
+        (DeviceChoice::Auto, []) => {
+            ("cpu".to_string(), "no GPU with a Vulkan, Metal or DX12 driver was found".to_string())
+        }
         // The list is sorted best first.
-        DeviceChoice::Auto | DeviceChoice::Gpu if gpus > 0 => "gpu:0".to_string(),
-        DeviceChoice::GpuIndex(index) if index < gpus => format!("gpu:{index}"),
-        other => anyhow::bail!("--device {other}: {gpus} GPU(s) found; use --device cpu"),
+        (DeviceChoice::Auto, [first, ..]) if first.kind == AdapterKind::Software => (
+            "cpu".to_string(),
+            format!("{} computes on this CPU too, but slower; --device gpu takes it all the same", first.name),
+        ),
+        (DeviceChoice::Auto | DeviceChoice::Gpu, [_, ..]) => ("gpu:0".to_string(), best("the only GPU found")),
+        (DeviceChoice::Cpu, _) => ("cpu".to_string(), "--device cpu asks for it".to_string()),
+        (DeviceChoice::GpuIndex(index), _) if index < gpus.len() => {
+            (format!("gpu:{index}"), format!("--device {choice} asks for it"))
+        }
+        _ => anyhow::bail!("--device {choice}: {} GPU(s) found; use --device cpu", gpus.len()),
     })
-}
-
-fn reason(choice: DeviceChoice, gpus: &[AdapterReport]) -> String {
-    match (choice, gpus) {
-        (DeviceChoice::Auto, []) => "no GPU with a Vulkan, Metal or DX12 driver was found".to_string(),
-        (DeviceChoice::Auto | DeviceChoice::Gpu, [only]) => {
-            format!("the only GPU found ({:?})", only.kind).to_lowercase()
-        }
-        (DeviceChoice::Auto | DeviceChoice::Gpu, _) => {
-            "the best GPU found: discrete before integrated before virtual before software".to_string()
-        }
-        (choice, _) => format!("--device {choice} asks for it"),
-    }
 }

@@ -22,7 +22,8 @@ use crate::error::{Error, Result};
 /// What the user asked for with `--device`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// The best GPU, or the CPU where there is none.
+    /// The best GPU, or the CPU where there is none. A software GPU is none: it computes on the same CPU, several times
+    /// slower.
     #[default]
     Auto,
     /// The CPU.
@@ -94,7 +95,10 @@ impl ComputeDevice {
                     ))
                 })?
             }
-            _ => match found.into_iter().min_by_key(|(_, report)| report.kind) {
+            _ => match found.into_iter().next() {
+                Some((_, report)) if choice == DeviceChoice::Auto && report.kind == AdapterKind::Software => {
+                    return Ok(Self::cpu());
+                }
                 Some(best) => best,
                 None if choice == DeviceChoice::Auto => return Ok(Self::cpu()),
                 None => {

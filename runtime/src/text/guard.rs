@@ -27,6 +27,8 @@ struct File {
     #[serde(default)]
     normalizer: Value,
     #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
     post_processor: Value,
     #[serde(default)]
     decoder: Value,
@@ -66,15 +68,23 @@ pub(super) fn check(json: &[u8]) -> Result<Vec<AddedToken>> {
     if file.model.continuing_subword_prefix.is_some_and(|prefix| !prefix.is_empty()) {
         return Err(refuse("model.continuing_subword_prefix is not read".to_owned()));
     }
-    for part in flat(&file.normalizer, "normalizers") {
-        if kind(part) == "Precompiled" {
-            return Err(refuse("the normalizer Precompiled is not read; it belongs to Unigram models".to_owned()));
+    for part in flat(&file.normalizer, "normalizers").into_iter().chain(flat(&file.pre_tokenizer, "pretokenizers")) {
+        // Maps that cannot be read, lengths of zero, patterns that match nothing: the library does not expect them.
+        let text = |pointer| part.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let refused = match kind(part) {
+            "Precompiled" | "FixedLength" => true,
+            "Prepend" => text("/prepend").is_empty(),
+            "Replace" => text("/pattern/String").is_empty(),
+            _ => false,
+        };
+        if refused {
+            return Err(refuse(format!("the part {} is not read; Llama and GPT tokenizers have none", short(part))));
         }
     }
     for part in flat(&file.decoder, "decoders") {
         let cuts = |side: &str| part.get(side).and_then(Value::as_u64).unwrap_or(0);
         if !DECODERS.contains(&kind(part)) || cuts("start") > 1 || cuts("stop") > 0 {
-            return Err(refuse(format!("the decoder {part} is not read")));
+            return Err(refuse(format!("the decoder {} is not read", short(part))));
         }
     }
     for part in flat(&file.post_processor, "processors") {
@@ -108,6 +118,11 @@ fn flat<'a>(component: &'a Value, list: &str) -> Vec<&'a Value> {
         None if component.is_null() => Vec::new(),
         None => vec![component],
     }
+}
+
+/// Enough of a component to find it in the file.
+fn short(component: &Value) -> String {
+    component.to_string().chars().take(80).collect()
 }
 
 fn kind(component: &Value) -> &str {
@@ -179,6 +194,12 @@ mod tests {
         let charsmap = serde_json::json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"});
         let nested = serde_json::json!({"type": "Sequence", "normalizers": [charsmap]});
         assert!(refusal(&with("/normalizer", nested)).contains("Precompiled"));
+        let matches_nothing = serde_json::json!({"type": "Replace", "pattern": {"Regex": "a*"}, "content": "b"});
+        assert!(refusal(&with("/normalizer", matches_nothing)).contains("Replace"));
+        assert!(refusal(&with("/normalizer/normalizers/0/prepend", "".into())).contains("Prepend"));
+        let empty = serde_json::json!({"type": "FixedLength", "length": 0});
+        let nested = serde_json::json!({"type": "Sequence", "pretokenizers": [empty]});
+        assert!(refusal(&with("/pre_tokenizer", nested)).contains("FixedLength"));
         let strip = serde_json::json!({"type": "Strip", "content": " ", "start": 0, "stop": 1});
         assert!(refusal(&with("/decoder", strip)).contains("decoder"));
         assert!(

@@ -25,8 +25,8 @@ const MAX_RECURSION: usize = 100;
 /// Most bytes a template may be long; the longest in use are a twentieth of that.
 const MAX_SOURCE: usize = 512 << 10;
 
-/// Most bytes a template may write: a prompt of the largest size, and all around it.
-const MAX_OUTPUT: usize = 16 << 20;
+/// Most bytes a template may write, more than a prompt may be long.
+const MAX_OUTPUT: usize = 4 << 20;
 
 /// A template that has passed the checks on its source.
 #[derive(Clone, Debug)]
@@ -168,7 +168,7 @@ mod tests {
         let nested = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}";
         assert!(render(nested).unwrap_err().contains("runs without end"));
         let flood = "{% for a in range(99999) %}{{ text * 1000 }}{% endfor %}";
-        assert!(render(flood).unwrap_err().contains("writes more than 16 MB"));
+        assert!(render(flood).unwrap_err().contains("writes more than 4 MB"));
         assert!(render(&" ".repeat(MAX_SOURCE + 1)).unwrap_err().contains("512 kB"));
         assert!(render("{% if %}").unwrap_err().contains("syntax error"));
     }

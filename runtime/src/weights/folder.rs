@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_indexs_shard_that_links_out_is_refused() {
+    fn a_shard_that_links_out_is_refused() {
         let temp = tempfile::tempdir().expect("a temporary folder");
         let folder = temp.path().join("model");
         write(&temp.path().join("outside.safetensors"), &model());

@@ -28,7 +28,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("device", &["error"]),
     ("weights", &["error"]),
     ("image", &["error"]),
-    ("text", &["error", "weights"]),
+    ("text", &["error"]),
     ("ops", &["error", "device"]),
     ("nn", &["error", "device", "ops"]),
     ("model", &["error", "device", "weights", "image", "text", "ops", "nn"]),
