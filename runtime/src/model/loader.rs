@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::{LayerNorm, Linear, RmsNorm};
 use crate::ops::Weight;
 use crate::weights::Checkpoint;
@@ -42,6 +42,9 @@ impl std::fmt::Display for Precision {
     }
 }
 
+/// Bytes uploaded before their arrival is awaited.
+const MAX_IN_FLIGHT: u64 = 64 << 20;
+
 /// How far loading is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoadProgress {
@@ -57,6 +60,7 @@ pub struct Loader<'a> {
     device: &'a Device,
     precision: Precision,
     progress: LoadProgress,
+    in_flight: u64,
     on_progress: &'a mut dyn FnMut(LoadProgress),
 }
 
@@ -69,7 +73,8 @@ impl<'a> Loader<'a> {
         total_bytes: u64,
         on_progress: &'a mut dyn FnMut(LoadProgress),
     ) -> Self {
-        Self { checkpoint, device, precision, progress: LoadProgress { done_bytes: 0, total_bytes }, on_progress }
+        let progress = LoadProgress { done_bytes: 0, total_bytes };
+        Self { checkpoint, device, precision, progress, in_flight: 0, on_progress }
     }
 
     /// The device tensors are put on.
@@ -86,12 +91,12 @@ impl<'a> Loader<'a> {
         // A row of odd length has no packed form; there is none in any model known.
         let weight = if self.precision == Precision::F16 && columns % 2 == 0 {
             let packed = TensorData::new(self.checkpoint.read_f16(name)?, [rows, columns / 2]);
-            Weight::F16(Tensor::from_data(packed, (self.device, DType::U32)))
+            Weight::F16(self.upload(packed, |data, device| Tensor::from_data(data, (device, DType::U32))))
         } else {
             let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
-            Weight::F32(Tensor::from_data(values, (self.device, DType::F32)))
+            Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
         };
-        self.advance(name);
+        self.advance(name)?;
         Ok(weight)
     }
 
@@ -102,8 +107,9 @@ impl<'a> Loader<'a> {
     pub fn full_precision(&mut self, name: &str) -> Result<Tensor<2>> {
         let dims = self.matrix_dims(name);
         let values = TensorData::new(self.checkpoint.read_f32(name)?, dims);
-        self.advance(name);
-        Ok(Tensor::from_data(values, (self.device, DType::F32)))
+        let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
+        self.advance(name)?;
+        Ok(tensor)
     }
 
     /// A vector in f32.
@@ -113,8 +119,10 @@ impl<'a> Loader<'a> {
     pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
         let values = self.checkpoint.read_f32(name)?;
         let dims = [values.len()];
-        self.advance(name);
-        Ok(Tensor::from_data(TensorData::new(values, dims), (self.device, DType::F32)))
+        let values = TensorData::new(values, dims);
+        let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
+        self.advance(name)?;
+        Ok(tensor)
     }
 
     /// `{name}.weight` alone.
@@ -156,8 +164,33 @@ impl<'a> Loader<'a> {
         [shape[0], shape[1..].iter().product()]
     }
 
-    fn advance(&mut self, name: &str) {
-        self.progress.done_bytes += self.checkpoint.get(name).map_or(0, |info| info.bytes);
-        (self.on_progress)(self.progress);
+    /// Weights stay for good, so each gets an allocation of its own size instead of a slice of a growing pool.
+    fn upload<T: Send + 'static>(&self, data: TensorData, make: fn(TensorData, &Device) -> T) -> T {
+        let device = self.device;
+        device.memory_persistent_allocations(data, |data| make(data, device))
     }
+
+    fn advance(&mut self, name: &str) -> Result<()> {
+        let bytes = self.checkpoint.get(name).map_or(0, |info| info.bytes);
+        self.progress.done_bytes += bytes;
+        self.in_flight += bytes;
+        if self.in_flight >= MAX_IN_FLIGHT {
+            self.in_flight = 0;
+            settle(self.device)?;
+        }
+        (self.on_progress)(self.progress);
+        Ok(())
+    }
+}
+
+/// Waits until the copies so far have arrived: the driver keeps a staging copy of each until then.
+#[cfg(not(target_arch = "wasm32"))]
+fn settle(device: &Device) -> Result<()> {
+    device.sync().map_err(|e| Error::Device(format!("the device failed while weights were uploaded: {e:?}")))
+}
+
+/// A page cannot wait; the browser frees its copies as they arrive.
+#[cfg(target_arch = "wasm32")]
+fn settle(_: &Device) -> Result<()> {
+    Ok(())
 }

@@ -83,7 +83,8 @@ pub(super) fn check(json: &[u8]) -> Result<Vec<AddedToken>> {
     }
     for part in flat(&file.decoder, "decoders") {
         let cuts = |side: &str| part.get(side).and_then(Value::as_u64).unwrap_or(0);
-        if !DECODERS.contains(&kind(part)) || cuts("start") > 1 || cuts("stop") > 0 {
+        let by_pattern = kind(part) == "Replace" && part.pointer("/pattern/String").is_none_or(|text| text == "");
+        if !DECODERS.contains(&kind(part)) || cuts("start") > 1 || cuts("stop") > 0 || by_pattern {
             return Err(refuse(format!("the decoder {} is not read", short(part))));
         }
     }
@@ -205,6 +206,8 @@ mod tests {
         assert!(
             refusal(&with("/decoder", serde_json::json!({"type": "BPEDecoder", "suffix": ""}))).contains("decoder")
         );
+        let pattern = serde_json::json!({"type": "Replace", "pattern": {"Regex": "a+b"}, "content": ""});
+        assert!(refusal(&with("/decoder", pattern)).contains("decoder"));
         let pair = serde_json::json!([{"Sequence": {"id": "B", "type_id": 0}}]);
         assert!(refusal(&with("/post_processor/single", pair)).contains("does not define"));
         assert!(refusal(&with("/post_processor/special_tokens", serde_json::json!({}))).contains("does not define"));

@@ -60,7 +60,9 @@ impl<'a> DecodeStream<'a> {
     /// As [`Tokenizer::decode`].
     pub fn finish(self) -> Result<Option<String>> {
         let text = self.tokenizer.decode(&self.ids)?;
-        let piece = text.strip_prefix(&self.shown_text).unwrap_or_default();
+        // Should a decoder have changed what is already shown, then at least nothing is shown twice.
+        let same = text.chars().zip(self.shown_text.chars()).take_while(|(now, before)| now == before);
+        let piece = &text[same.map(|(now, _)| now.len_utf8()).sum()..];
         Ok(Some(piece.to_owned()).filter(|piece| !piece.is_empty()))
     }
 }

@@ -1,0 +1,232 @@
+//! Running the program as a user does, with a bound on its time.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Every run takes a second or two; a run that takes this long hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A call of the program.
+pub struct Program {
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+/// What a call left behind.
+#[derive(Debug)]
+pub struct Finished {
+    /// Exit code; none where a signal ended it.
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A call that still runs.
+pub struct Running {
+    child: Child,
+    pub stdin: Option<ChildStdin>,
+    stdout: JoinHandle<Vec<u8>>,
+    stderr: JoinHandle<Vec<u8>>,
+    /// Where `stdout` goes as it comes.
+    heard: std::sync::mpsc::Receiver<Vec<u8>>,
+}
+
+/// The program with these arguments.
+pub fn program<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Program {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llava-mole"));
+    command.args(args);
+    // What the machine's owner set for himself is not under test.
+    command.env_remove("MOLE_MEMORY_LIMIT");
+    Program { command, stdin: Vec::new() }
+}
+
+/// `command` on the CPU with this model.
+pub fn on_cpu(command: &str, model: impl AsRef<Path>) -> Program {
+    program([command, "--device", "cpu", "--model"]).arg(model.as_ref())
+}
+
+/// `ask` on the CPU with this model, at most three tokens.
+pub fn ask(model: impl AsRef<Path>, prompt: &str) -> Program {
+    on_cpu("ask", model).args(["--max-new-tokens", "3", "--", prompt])
+}
+
+impl Program {
+    /// With one more argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    /// With more arguments.
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// With an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Where the Vulkan loader finds no driver.
+    pub fn without_gpu(self) -> Self {
+        self.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent")
+    }
+
+    /// With this on standard input.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// With these pictures.
+    pub fn images(mut self, paths: &[PathBuf]) -> Self {
+        // In front, since `--` may come later.
+        for path in paths {
+            self.command.arg("--image").arg(path);
+        }
+        self
+    }
+
+    /// Starts it; standard input stays open.
+    pub fn start(mut self) -> Running {
+        let mut child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program was built");
+        let (tell, heard) = std::sync::mpsc::channel();
+        let mut stdout = child.stdout.take().expect("piped");
+        let mut stderr = child.stderr.take().expect("piped");
+        let stdout = std::thread::spawn(move || {
+            let (mut all, mut piece) = (Vec::new(), [0; 4096]);
+            while let Ok(count @ 1..) = stdout.read(&mut piece) {
+                all.extend_from_slice(&piece[..count]);
+                let _ = tell.send(all.clone());
+            }
+            all
+        });
+        let stderr = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = stderr.read_to_end(&mut all);
+            all
+        });
+        let stdin = child.stdin.take();
+        Running { child, stdin, stdout, stderr, heard }
+    }
+
+    /// Runs it to its end.
+    pub fn run(mut self) -> Finished {
+        let bytes = std::mem::take(&mut self.stdin);
+        let mut running = self.start();
+        let mut stdin = running.stdin.take().expect("piped");
+        // A program that reads nothing closes the pipe; that is its right.
+        let feeder = std::thread::spawn(move || drop(stdin.write_all(&bytes)));
+        let finished = running.finish();
+        feeder.join().expect("feeding cannot fail");
+        finished
+    }
+
+    /// Runs it; it must succeed.
+    pub fn succeed(self) -> Finished {
+        let finished = self.run();
+        assert_eq!(finished.code, Some(0), "{finished:#?}");
+        finished
+    }
+
+    /// Runs it; it must succeed and print one JSON object and nothing else.
+    pub fn json(self) -> Value {
+        self.succeed().json()
+    }
+
+    /// Runs it; it must refuse with exit code 1, nothing on stdout, and one line of error that has all of `words` in it.
+    pub fn refuse(self, words: &[&str]) -> String {
+        let finished = self.run();
+        assert_eq!(finished.code, Some(1), "{finished:#?}");
+        assert_eq!(finished.stdout, "", "an error goes to stderr");
+        finished.error(words)
+    }
+}
+
+impl Running {
+    /// Waits until the program has written something on stdout that `enough` is content with.
+    pub fn wait_for(&self, enough: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let all = self.heard.recv_timeout(left).expect("the program writes to stdout");
+            if enough(&String::from_utf8_lossy(&all)) {
+                return;
+            }
+        }
+    }
+
+    /// Sends a line.
+    pub fn say(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("open");
+        writeln!(stdin, "{line}").expect("the program reads");
+        stdin.flush().expect("the program reads");
+    }
+
+    /// Ctrl-C.
+    #[cfg(unix)]
+    pub fn interrupt(&self) {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(sent.expect("every Unix has kill").success());
+    }
+
+    /// Closes standard input and waits for the end. No run may panic or hang.
+    pub fn finish(mut self) -> Finished {
+        drop(self.stdin.take());
+        let deadline = Instant::now() + LIMIT;
+        let status = loop {
+            match self.child.try_wait().expect("it is our child") {
+                Some(status) => break Some(status),
+                None if Instant::now() > deadline => break None,
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        if status.is_none() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what is printed is UTF-8");
+        let stdout = text(self.stdout.join().expect("reading cannot fail"));
+        let stderr = text(self.stderr.join().expect("reading cannot fail"));
+        let finished = Finished { code: status.and_then(|status| status.code()), stdout, stderr };
+        assert!(status.is_some(), "it ran for more than {LIMIT:?}: {finished:#?}");
+        assert!(!finished.stderr.contains("panicked at"), "{finished:#?}");
+        finished
+    }
+}
+
+impl Finished {
+    /// stdout as one JSON object.
+    pub fn json(&self) -> Value {
+        let value: Value = serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"));
+        assert!(value.is_object(), "{self:#?}");
+        value
+    }
+
+    /// The error: the one line of stderr that begins so, with all of `words` in it.
+    pub fn error(&self, words: &[&str]) -> String {
+        // A Vulkan driver may have its own say on stderr, before ours.
+        let ours = |line: &&str| line.starts_with("error: ") && !line.contains("XDG_RUNTIME_DIR");
+        let errors: Vec<&str> = self.stderr.lines().filter(ours).collect();
+        let [error] = errors[..] else { panic!("one line of error is expected: {self:#?}") };
+        assert_eq!(self.stderr.lines().last(), Some(error), "nothing follows an error: {self:#?}");
+        for word in words {
+            assert!(error.contains(word), "{word:?} is not in: {error}");
+        }
+        error.to_owned()
+    }
+}
