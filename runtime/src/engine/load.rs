@@ -13,7 +13,7 @@ use crate::generate::Session;
 use crate::image::{AspectRatio, Preprocessor, PreprocessorConfig, Resize, Size};
 use crate::model::config::ImageAspectRatio;
 use crate::model::{Llava, LlavaConfig, LoadProgress, MemoryEstimate, Precision};
-use crate::text::{self, ChatTemplate, Tokenizer};
+use crate::text::{ChatTemplate, Tokenizer, find_template};
 use crate::weights::{Checkpoint, Dtype, ModelFiles};
 
 /// A preprocessor's or template's file beyond this is no such file.
@@ -110,7 +110,7 @@ fn tokenizer(files: &ModelFiles, tokenizer_config: Option<&Value>, config: &Llav
 fn template(files: &ModelFiles, tokenizer_config: Option<&Value>, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
     let json = files.read_json("chat_template.json")?;
     let jinja = files.read_text("chat_template.jinja", MAX_CONFIG_BYTES)?;
-    match text::find(tokenizer_config, json.as_ref(), jinja.as_deref()) {
+    match find_template(tokenizer_config, json.as_ref(), jinja.as_deref()) {
         Some((source, file)) => ChatTemplate::from_source(&source, file, tokenizer.bos_token(), tokenizer.eos_token()),
         None => Ok(ChatTemplate::vicuna_v1(tokenizer.eos_token().unwrap_or(VICUNA_EOS))),
     }

@@ -8,6 +8,7 @@
 //! would bring the process down before they are used.
 
 mod chat;
+mod find;
 mod guard;
 mod jinja;
 mod prompt;
@@ -17,7 +18,8 @@ mod tags;
 mod tiny;
 mod tokenizer;
 
-pub use chat::{ChatTemplate, Message, Role, find};
+pub use chat::{ChatTemplate, Message, Role};
+pub use find::find_template;
 pub use prompt::{IMAGE, ImageToken};
 pub use stream::DecodeStream;
 pub use tokenizer::{MAX_PROMPT_BYTES, Tokenizer};
