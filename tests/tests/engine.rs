@@ -74,6 +74,7 @@ fn answer(engine: &Engine) -> Result<(Reply, String), Error> {
     loop {
         match next(engine) {
             Event::Started { .. } => started = true,
+            Event::Prefilled { tokens } => assert!(started && tokens > 0 && streamed.is_empty()),
             Event::Token(text) => {
                 assert!(started && !text.is_empty());
                 streamed.push_str(&text);

@@ -1,9 +1,11 @@
 //! `dump`: what is inside one forward pass, as a safetensors file.
 
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use mole_runtime::engine::{Command, Dump, DumpRequest, Event};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
@@ -36,14 +38,25 @@ fn write(dump: &Dump, path: &Path) -> anyhow::Result<()> {
         ("logits", TensorView::new(Dtype::F32, dump.logit_dims.to_vec(), &logits)?),
     ];
     let file = serialize(tensors, None)?;
-    // Written aside and renamed: a full disk leaves an old file as it was.
-    let name = path.file_name().ok_or_else(|| anyhow!("{} is not a file name", path.display()))?;
-    let mut aside = name.to_os_string();
-    aside.push(".part");
-    let aside = path.with_file_name(aside);
-    let written = std::fs::write(&aside, file).and_then(|()| std::fs::rename(&aside, path));
-    if written.is_err() {
+    replace(path, &file).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes aside and renames, so that a full disk leaves an old file as it was.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    // A device or a pipe is written to: renamed over, it would be gone. A link stays, and leads to the new file.
+    if std::fs::metadata(path).is_ok_and(|old| !old.is_file() && !old.is_dir()) {
+        return std::fs::write(path, bytes);
+    }
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // A name of its own length: the file's with something added could be too long.
+    let aside = path.with_file_name(format!(".llava-mole-{}.part", std::process::id()));
+    let written = File::create(&aside).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    let replaced = written.and_then(|()| std::fs::rename(&aside, path));
+    if replaced.is_err() {
         let _ = std::fs::remove_file(&aside);
     }
-    written.with_context(|| format!("cannot write {}", path.display()))
+    replaced
 }

@@ -21,6 +21,7 @@ pub fn install(engine: &Engine) -> anyhow::Result<()> {
             if let Ok(commands) = commands.lock() {
                 let _ = commands.try_send(Command::Cancel);
             }
+            eprintln!("\nstopping; Ctrl-C again leaves the program");
             return;
         }
         // 128 + SIGINT, as a shell would say.

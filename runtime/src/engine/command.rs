@@ -15,11 +15,11 @@ use crate::weights::ModelFiles;
 pub enum Command {
     /// Opens a device and loads a model, replacing the one before. Answers: `Loading`..., `Loaded`.
     Load(LoadRequest),
-    /// Answers a prompt. Answers: `Started`, `Token`..., `Replied`.
+    /// Answers a prompt. Answers: `Started`, `Prefilled`..., `Token`..., `Replied`.
     Reply(ReplyRequest),
     /// Runs the model once over a raw prompt and returns what is inside. Answers: `Dumped`.
     Dump(DumpRequest),
-    /// Stops the running reply at its next token. `Replied` follows with the part that was made.
+    /// Stops the running reply at its next token, or the next piece of its prompt. `Replied` follows with the part that was made.
     Cancel,
 }
 

@@ -21,6 +21,11 @@ pub enum Event {
         /// How many of them are patches of pictures.
         image_tokens: usize,
     },
+    /// So many of the prompt's tokens went through the model.
+    Prefilled {
+        /// Counted from the start, those from the cache included.
+        tokens: usize,
+    },
     /// The next piece of the reply. Never half a character.
     Token(String),
     /// The reply is complete.

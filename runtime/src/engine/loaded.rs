@@ -10,7 +10,9 @@ use super::command::{DumpRequest, Picture, ReplyPrompt, ReplyRequest};
 use super::event::{Dump, Event, Reply};
 use crate::device::{ComputeDevice, read_floats};
 use crate::error::{Error, Result};
-use crate::generate::{GenerateParams, Prompt, PromptImage, Session, StopReason, Timings, full_logits, generate};
+use crate::generate::{
+    GenerateParams, Progress, Prompt, PromptImage, Session, StopReason, Timings, full_logits, generate,
+};
 use crate::image::{PixelValues, Preprocessor, decode};
 use crate::model::{Llava, spans};
 use crate::text::{ChatTemplate, DecodeStream, ImageToken, Message, Tokenizer};
@@ -30,7 +32,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Answers; `on_event` gets `Started` and `Token` and may stop the reply.
+    /// Answers; `on_event` gets `Started`, `Prefilled` and `Token`, and may stop the reply.
     pub(super) async fn reply(
         &mut self,
         request: ReplyRequest,
@@ -82,15 +84,18 @@ impl Loaded {
             return Ok(reply);
         }
         let mut failed = None;
-        let on_token = |id| match words.push(id) {
-            Ok(Some(text)) => on_event(Event::Token(text)),
-            Ok(None) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
+        let on_progress = |progress| match progress {
+            Progress::Prefilled(tokens) => on_event(Event::Prefilled { tokens }),
+            Progress::Token(id) => match words.push(id) {
+                Ok(Some(text)) => on_event(Event::Token(text)),
+                Ok(None) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
         };
-        let generated = generate(&self.model, &mut self.session, &prompt, &params, on_token).await?;
+        let generated = generate(&self.model, &mut self.session, &prompt, &params, on_progress).await?;
         if let Some(error) = failed {
             return Err(error);
         }

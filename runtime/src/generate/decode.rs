@@ -69,6 +69,15 @@ pub struct Generated {
     pub timings: Timings,
 }
 
+/// How far a reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many of the prompt's tokens went through the model.
+    Prefilled(usize),
+    /// The next token of the reply.
+    Token(u32),
+}
+
 /// One decode step's state on the device.
 struct Step {
     token: Tensor<1, Int>,
@@ -76,7 +85,8 @@ struct Step {
     sampler: SampleState,
 }
 
-/// Answers `prompt`. `on_token` gets every token as it is read and may stop the reply.
+/// Answers `prompt`. `on_progress` is told of every piece of the prompt and every token as it is read, and may stop the
+/// reply there.
 ///
 /// # Errors
 /// What [`Prompt::check`] refuses; [`Error::Device`] if the device fails or the model yields no finite logit.
@@ -85,11 +95,15 @@ pub async fn generate(
     session: &mut Session,
     prompt: &Prompt,
     params: &GenerateParams,
-    mut on_token: impl FnMut(u32) -> ControlFlow<()>,
+    mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Generated> {
     let context = model.config.text.max_position_embeddings;
     let start = Instant::now();
-    let hidden = session.prefill(model, prompt, params.max_new_tokens)?;
+    let done = |token_ids, stop_reason, timings| Generated { token_ids, stop_reason, timings };
+    let prefilled = session.prefill(model, prompt, params.max_new_tokens, |n| on_progress(Progress::Prefilled(n)))?;
+    let Some(hidden) = prefilled else {
+        return Ok(done(Vec::new(), StopReason::Cancelled, Timings::default()));
+    };
     let prompt_len = session.filled.len();
     // The last step made may still be fed, so a reply of n tokens takes n - 1 positions behind the prompt.
     let room = context - prompt_len + 1;
@@ -97,7 +111,6 @@ pub async fn generate(
         true => (params.max_new_tokens, StopReason::MaxTokens),
         false => (room, StopReason::Context),
     };
-    let done = |token_ids, stop_reason, timings| Generated { token_ids, stop_reason, timings };
     if limit == 0 {
         return Ok(done(Vec::new(), at_limit, Timings::default()));
     }
@@ -130,7 +143,7 @@ pub async fn generate(
             break StopReason::Eos;
         }
         token_ids.push(id);
-        if on_token(id).is_break() {
+        if on_progress(Progress::Token(id)).is_break() {
             break StopReason::Cancelled;
         }
     };

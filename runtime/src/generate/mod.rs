@@ -4,6 +4,6 @@ mod decode;
 mod prompt;
 mod session;
 
-pub use decode::{GenerateParams, Generated, StopReason, Timings, generate};
+pub use decode::{GenerateParams, Generated, Progress, StopReason, Timings, generate};
 pub use prompt::{Prompt, PromptImage};
 pub use session::{Session, full_logits};

@@ -1,5 +1,7 @@
 //! The cache of a conversation and what stands in it.
 
+use std::ops::ControlFlow;
+
 use burn::tensor::Tensor;
 
 use super::prompt::{Prompt, Slot};
@@ -40,8 +42,14 @@ impl Session {
     }
 
     /// Brings the cache to the state after `prompt`, with room for `reserve` more positions, and returns the hidden
-    /// state of its last token, `[1, 1, d_model]`.
-    pub(super) fn prefill(&mut self, model: &Llava, prompt: &Prompt, reserve: usize) -> Result<Tensor<3>> {
+    /// state of its last token, `[1, 1, d_model]`; `None` if `on_chunk`, told the tokens done so far, stopped it.
+    pub(super) fn prefill(
+        &mut self,
+        model: &Llava,
+        prompt: &Prompt,
+        reserve: usize,
+        mut on_chunk: impl FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<Option<Tensor<3>>> {
         prompt.check(model)?;
         let slots = prompt.slots(model)?;
         let context = model.config.text.max_position_embeddings;
@@ -56,8 +64,11 @@ impl Session {
             let x = prompt.embed(model, from, to)?;
             let hidden = model.text.forward(x, cache, &model.position(from));
             self.filled.extend(&slots[from..to]);
+            if on_chunk(to).is_break() {
+                return Ok(None);
+            }
             if to == slots.len() {
-                return Ok(hidden.narrow(1, to - from - 1, 1));
+                return Ok(Some(hidden.narrow(1, to - from - 1, 1)));
             }
             from = to;
         }
