@@ -1,8 +1,17 @@
-//! The program as a whole: what it prints, where, and with which exit code.
+//! The program as a whole, run as a user runs it: what it prints, where, and with which exit code.
 
+mod answers;
+mod chat;
+mod configs;
+mod devices;
+mod dumps;
+mod fixture;
+mod interrupts;
+mod listings;
+mod outputs;
+mod pictures;
 mod program;
-
-#[test]
-fn version() {
-    assert!(program::program(["--version"]).succeed().stdout.starts_with("llava-mole "));
-}
+mod prompts;
+mod texts;
+mod usage;
+mod weights;

@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -30,20 +31,46 @@ pub struct Finished {
 /// A call that still runs.
 pub struct Running {
     child: Child,
-    pub stdin: Option<ChildStdin>,
-    stdout: JoinHandle<Vec<u8>>,
-    stderr: JoinHandle<Vec<u8>>,
-    /// Where `stdout` goes as it comes.
-    heard: std::sync::mpsc::Receiver<Vec<u8>>,
+    stdin: Option<ChildStdin>,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// What came through a pipe so far, and the thread that listens.
+struct Heard {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    listener: JoinHandle<()>,
+}
+
+impl Heard {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&bytes);
+        let listener = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = pipe.read(&mut piece) {
+                into.lock().expect("no panic").extend_from_slice(&piece[..count]);
+            }
+        });
+        Self { bytes, listener }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("no panic")).into_owned()
+    }
+
+    fn all(self) -> String {
+        self.listener.join().expect("listening cannot fail");
+        let bytes = self.bytes.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("what is printed is UTF-8")
+    }
 }
 
 /// The program with these arguments.
 pub fn program<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_llava-mole"));
     command.args(args);
-    // What the machine's owner set for himself is not under test.
-    command.env_remove("MOLE_MEMORY_LIMIT");
-    Program { command, stdin: Vec::new() }
+    Program::of(command)
 }
 
 /// `command` on the CPU with this model.
@@ -51,12 +78,19 @@ pub fn on_cpu(command: &str, model: impl AsRef<Path>) -> Program {
     program([command, "--device", "cpu", "--model"]).arg(model.as_ref())
 }
 
-/// `ask` on the CPU with this model, at most three tokens.
+/// `ask` on the CPU with this model.
 pub fn ask(model: impl AsRef<Path>, prompt: &str) -> Program {
-    on_cpu("ask", model).args(["--max-new-tokens", "3", "--", prompt])
+    on_cpu("ask", model).arg(prompt)
 }
 
 impl Program {
+    /// A command that ends up running the program.
+    pub fn of(mut command: Command) -> Self {
+        // What the machine's owner set is not under test.
+        command.env_remove("MOLE_MEMORY_LIMIT");
+        Self { command, stdin: Vec::new() }
+    }
+
     /// With one more argument.
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
@@ -87,41 +121,32 @@ impl Program {
     }
 
     /// With these pictures.
-    pub fn images(mut self, paths: &[PathBuf]) -> Self {
-        // In front, since `--` may come later.
+    pub fn images<P: AsRef<Path>>(mut self, paths: impl IntoIterator<Item = P>) -> Self {
         for path in paths {
-            self.command.arg("--image").arg(path);
+            self.command.arg("--image").arg(path.as_ref());
         }
+        self
+    }
+
+    /// With at most this many tokens of reply.
+    pub fn tokens(self, count: usize) -> Self {
+        self.arg("--max-new-tokens").arg(count.to_string())
+    }
+
+    /// In this folder.
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
         self
     }
 
     /// Starts it; standard input stays open.
     pub fn start(mut self) -> Running {
-        let mut child = self
-            .command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program was built");
-        let (tell, heard) = std::sync::mpsc::channel();
-        let mut stdout = child.stdout.take().expect("piped");
-        let mut stderr = child.stderr.take().expect("piped");
-        let stdout = std::thread::spawn(move || {
-            let (mut all, mut piece) = (Vec::new(), [0; 4096]);
-            while let Ok(count @ 1..) = stdout.read(&mut piece) {
-                all.extend_from_slice(&piece[..count]);
-                let _ = tell.send(all.clone());
-            }
-            all
-        });
-        let stderr = std::thread::spawn(move || {
-            let mut all = Vec::new();
-            let _ = stderr.read_to_end(&mut all);
-            all
-        });
+        let command = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program was built");
+        let stdout = Heard::of(child.stdout.take().expect("piped"));
+        let stderr = Heard::of(child.stderr.take().expect("piped"));
         let stdin = child.stdin.take();
-        Running { child, stdin, stdout, stderr, heard }
+        Running { child, stdin, stdout, stderr }
     }
 
     /// Runs it to its end.
@@ -148,7 +173,7 @@ impl Program {
         self.succeed().json()
     }
 
-    /// Runs it; it must refuse with exit code 1, nothing on stdout, and one line of error that has all of `words` in it.
+    /// Runs it; it must refuse with exit code 1, nothing on stdout, and one line of error with all of `words` in it.
     pub fn refuse(self, words: &[&str]) -> String {
         let finished = self.run();
         assert_eq!(finished.code, Some(1), "{finished:#?}");
@@ -158,15 +183,26 @@ impl Program {
 }
 
 impl Running {
-    /// Waits until the program has written something on stdout that `enough` is content with.
+    /// Waits until what is on stdout so far is enough.
     pub fn wait_for(&self, enough: impl Fn(&str) -> bool) {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let all = self.heard.recv_timeout(left).expect("the program writes to stdout");
-            if enough(&String::from_utf8_lossy(&all)) {
-                return;
-            }
+        self.wait(|running| enough(&running.stdout.so_far()));
+    }
+
+    /// Waits for words on stderr.
+    pub fn wait_for_stderr(&self, words: &str) {
+        self.wait(|running| running.stderr.so_far().contains(words));
+    }
+
+    /// What is on stdout so far.
+    pub fn stdout_so_far(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    fn wait(&self, done: impl Fn(&Self) -> bool) {
+        let start = Instant::now();
+        while !done(self) {
+            assert!(start.elapsed() < LIMIT, "{}\n{}", self.stdout.so_far(), self.stderr.so_far());
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -184,14 +220,19 @@ impl Running {
         assert!(sent.expect("every Unix has kill").success());
     }
 
-    /// Closes standard input and waits for the end. No run may panic or hang.
+    /// Closes standard input and waits for the end.
     pub fn finish(mut self) -> Finished {
         drop(self.stdin.take());
-        let deadline = Instant::now() + LIMIT;
+        self.end()
+    }
+
+    /// Waits for the end, with standard input left as it is. No run may panic or hang.
+    pub fn end(mut self) -> Finished {
+        let start = Instant::now();
         let status = loop {
             match self.child.try_wait().expect("it is our child") {
                 Some(status) => break Some(status),
-                None if Instant::now() > deadline => break None,
+                None if start.elapsed() > LIMIT => break None,
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         };
@@ -199,10 +240,8 @@ impl Running {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what is printed is UTF-8");
-        let stdout = text(self.stdout.join().expect("reading cannot fail"));
-        let stderr = text(self.stderr.join().expect("reading cannot fail"));
-        let finished = Finished { code: status.and_then(|status| status.code()), stdout, stderr };
+        let code = status.and_then(|status| status.code());
+        let finished = Finished { code, stdout: self.stdout.all(), stderr: self.stderr.all() };
         assert!(status.is_some(), "it ran for more than {LIMIT:?}: {finished:#?}");
         assert!(!finished.stderr.contains("panicked at"), "{finished:#?}");
         finished

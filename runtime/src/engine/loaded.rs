@@ -15,7 +15,7 @@ use crate::generate::{
 };
 use crate::image::{PixelValues, Preprocessor, decode};
 use crate::model::{Llava, spans};
-use crate::text::{ChatTemplate, DecodeStream, ImageToken, Message, Tokenizer};
+use crate::text::{ChatTemplate, DecodeStream, ImageToken, MAX_PROMPT_BYTES, Message, Tokenizer};
 
 /// Pictures whose features are kept, so that a second question about one does not run the vision tower again.
 const KEPT_PICTURES: usize = 16;
@@ -32,15 +32,25 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Answers; `on_event` gets `Started`, `Prefilled` and `Token`, and may stop the reply.
+    /// Answers; `on_event` gets `Started`, `Prefilled` and `Token` (empty where a token adds no text), and may stop the
+    /// reply.
     pub(super) async fn reply(
         &mut self,
         request: ReplyRequest,
         on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Reply> {
         let (text, pictures, chat) = match request.prompt {
+            ReplyPrompt::Raw(text, _) if text.is_empty() => return Err(empty()),
             ReplyPrompt::Raw(text, pictures) => (text, pictures, false),
             ReplyPrompt::Chat(messages) => {
+                // A template has words of its own: the model would answer something nobody asked.
+                if messages.last().is_none_or(|message| message.text.trim().is_empty()) {
+                    return Err(empty());
+                }
+                // Left to the template, a paste beyond all bounds would look like the template's fault.
+                for message in messages.iter().filter(|message| message.text.len() > MAX_PROMPT_BYTES) {
+                    self.tokenizer.encode(&message.text)?;
+                }
                 let turns: Vec<Message> = messages
                     .iter()
                     .map(|message| Message {
@@ -87,8 +97,8 @@ impl Loaded {
         let on_progress = |progress| match progress {
             Progress::Prefilled(tokens) => on_event(Event::Prefilled { tokens }),
             Progress::Token(id) => match words.push(id) {
-                Ok(Some(text)) => on_event(Event::Token(text)),
-                Ok(None) => ControlFlow::Continue(()),
+                // Asked even where a token adds no text: a reply of such tokens must be stoppable too.
+                Ok(text) => on_event(Event::Token(text.unwrap_or_default())),
                 Err(error) => {
                     failed = Some(error);
                     ControlFlow::Break(())
@@ -136,6 +146,11 @@ impl Loaded {
 
     /// Tokenizes and checks what can be checked before the device is touched.
     fn check(&self, text: &str, pictures: &[Picture]) -> Result<Vec<i64>> {
+        if let Some(at) = text.find('\0') {
+            return Err(Error::Prompt(format!(
+                "holds a NUL character at byte {at}; it is binary data, or take it out"
+            )));
+        }
         let image_token_id = self.model.config.image_token_id;
         let ids = self.tokenizer.encode_with_images(text, ImageToken(image_token_id))?;
         spans(&ids, image_token_id, pictures.len())?;
@@ -173,6 +188,10 @@ impl Loaded {
         let pixels = Tensor::from_data(TensorData::new(pixels.data, dims), self.model.device());
         self.model.encode_images(pixels).squeeze_dim(0)
     }
+}
+
+fn empty() -> Error {
+    Error::Prompt("is empty; ask something".to_string())
 }
 
 /// Equal bytes have equal keys, whatever the file is called.

@@ -67,7 +67,9 @@ impl Worker {
         let Self { inbox, outbox, backlog, loaded } = self;
         let loaded = loaded.as_mut().ok_or_else(no_model)?;
         let mut on_event = |event| {
-            let _ = outbox.try_send(event);
+            if !matches!(&event, Event::Token(text) if text.is_empty()) {
+                let _ = outbox.try_send(event);
+            }
             while let Ok(command) = inbox.try_recv() {
                 match command {
                     Command::Cancel => return ControlFlow::Break(()),

@@ -10,8 +10,8 @@
 //! | EXIF orientation | applied, so that a photograph stands upright |
 //! | ICC profile, gamma | ignored |
 //!
-//! A JPEG comes out up to 4 of 255 different from Pillow's: the standard leaves rounding to the decoder. The other
-//! formats are exact.
+//! A JPEG comes out up to 5 of 255 different from Pillow's, as the standard leaves rounding to the decoder; where its
+//! colours are stored at half size, the outermost row and column may differ more. The other formats are exact.
 //!
 //! The size is read and checked before a pixel is decoded. A decoded picture takes 3 bytes a pixel; while it is
 //! decoded, the largest picture takes up to 1.1 GB (16 bits with alpha), a plain JPEG of that size 0.3 GB.

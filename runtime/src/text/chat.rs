@@ -261,6 +261,12 @@ mod tests {
     }
 
     #[test]
+    fn a_template_that_prints_whatever_it_gets_is_given_a_string() {
+        let prints = template("{% for m in messages %}See <image>: {{ m.content }}{% endfor %}");
+        assert_eq!(prints.format, ContentFormat::Text);
+    }
+
+    #[test]
     fn a_template_that_ignores_image_parts_gets_them_in_the_text() {
         let both = "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}{% for part in m.content \
                     %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{% endif %}{% endfor %}";

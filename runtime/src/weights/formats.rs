@@ -23,8 +23,8 @@ pub(super) fn advice(name: &str) -> Option<String> {
     } else if LLAMA_CPP.contains(&extension) {
         Some(format!(
             "{name} is made for llama.cpp and its weights are already quantised; a folder with config.json and \
-             safetensors is read. Take the checkpoint it was made from, e.g. llava-hf/llava-1.5-7b-hf, and quantise \
-             on loading with --weights q8 or q4"
+             safetensors is read. Take the checkpoint it was made from, e.g. llava-hf/llava-1.5-7b-hf; --weights f16 \
+             keeps its weights small"
         ))
     } else if OTHERS.contains(&extension) {
         Some(format!(
