@@ -233,11 +233,12 @@ fn sample_agrees_with_its_definition() {
     for vocab in [1, 2, 255, 256, 257, 5000] {
         for settings in settings {
             let draw = |device: &Device| {
-                let mut state = SampleState::new(vocab, &[0, 3, 1, -200], 7, device);
+                let mut state = Some(SampleState::new(vocab, &[0, 3, 1, -200], 7, device));
                 (0..6)
                     .map(|step| {
-                        let (token, next) = ops::sample(floats([vocab], step, device) * 3.0, state.clone(), settings);
-                        state = next;
+                        let logits = floats([vocab], step, device) * 3.0;
+                        let (token, next) = ops::sample(logits, state.take().unwrap(), settings);
+                        state = Some(next);
                         int_values(token)[0]
                     })
                     .collect::<Vec<_>>()

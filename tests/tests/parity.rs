@@ -150,3 +150,31 @@ fn f16_on_the_gpu() {
         parity(&gpu, Precision::F16, 2e-2, None);
     }
 }
+
+#[test]
+fn eos_ends_a_reply_and_leaves_a_cache_that_can_be_built_on() {
+    let case = fixtures().join("mha");
+    let expected = Expected::read(&case);
+    let model = load(&case, Precision::F32, &ComputeDevice::cpu().burn);
+    let (prompt, _) = prompt(&model, &expected);
+    let eos = expected.greedy_ids[12];
+    let length = expected.greedy_ids.iter().position(|&id| id == eos).unwrap();
+    // Steps that ran ahead of the end have written to the cache; the next prompt must not see them.
+    for lookahead in [0, 1, 3] {
+        let run = |session: &mut Session, prompt: &Prompt, eos_token_ids: Vec<u32>| {
+            let sample = SampleParams::default();
+            let params = GenerateParams { max_new_tokens: 20, sample, seed: 0, eos_token_ids, lookahead };
+            pollster::block_on(generate(&model, session, prompt, &params, |_| ControlFlow::Continue(()))).unwrap()
+        };
+        let mut session = Session::new();
+        let reply = run(&mut session, &prompt, vec![eos]);
+        assert_eq!(reply.stop_reason, StopReason::Eos);
+        assert_eq!(reply.token_ids, expected.greedy_ids[..length], "lookahead {lookahead}");
+
+        let mut next = prompt.clone();
+        next.ids.extend(reply.token_ids.iter().map(|&id| i64::from(id)));
+        next.ids.extend([280, 281, 282]);
+        let (built_on, fresh) = (run(&mut session, &next, Vec::new()), run(&mut Session::new(), &next, Vec::new()));
+        assert_eq!(built_on.token_ids, fresh.token_ids, "lookahead {lookahead}");
+    }
+}

@@ -36,8 +36,8 @@ pub(super) fn composed<B: Backend>(x: FloatTensor<B>, table: FloatTensor<B>, pos
     let [_, tokens, _, head_dim] = x.shape().dims();
     let [context, _] = table.shape().dims();
     let half = head_dim / 2;
-    let rows: Vec<i32> =
-        (0..tokens).map(|t| (host::ints::<B>(position.clone())[0] + t as i32).clamp(0, context as i32 - 1)).collect();
+    let position = host::ints::<B>(position)[0];
+    let rows: Vec<i32> = (0..tokens).map(|t| (position + t as i32).clamp(0, context as i32 - 1)).collect();
     let rows = B::float_select(table.clone(), 0, host::int_tensor::<B>(rows, &table));
     let part = |tensor: FloatTensor<B>, dim: usize, from: usize| {
         let mut slices = vec![Slice::full(); dim];
