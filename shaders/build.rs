@@ -47,7 +47,7 @@ fn main() {
             let on: Vec<&str> =
                 (0..switches.len()).filter(|bit| mask >> bit & 1 == 1).map(|bit| switches[bit].as_str()).collect();
             let name = on.iter().fold(stem.to_string(), |name, switch| format!("{name}_{}", switch.to_lowercase()));
-            let wgsl = compose(&root, file, body, &on);
+            let wgsl = compose(&root, file, body, &Switches { declared: &switches, on: &on });
             if let Some(folder) = &dump {
                 let path = folder.join(format!("{name}.wgsl"));
                 fs::write(&path, &wgsl).unwrap_or_else(|e| fail(&path, &format!("cannot write: {e}")));
@@ -60,6 +60,12 @@ fn main() {
     write!(code, "/// Every variant of every kernel, by name.\npub static ALL: &[&Kernel] = &[{}];", all.join(", "))
         .unwrap();
     fs::write(PathBuf::from(env::var("OUT_DIR").unwrap()).join("kernels.rs"), code).unwrap();
+}
+
+/// The switches of a kernel, and those that are on in a variant.
+struct Switches<'a> {
+    declared: &'a [String],
+    on: &'a [&'a str],
 }
 
 struct Variant {
@@ -99,13 +105,20 @@ fn constant(on: &[&str]) -> String {
 }
 
 /// The kernel's text with imports pasted in and conditionals resolved.
-fn compose(root: &Path, file: &Path, body: &str, on: &[&str]) -> String {
+fn compose(root: &Path, file: &Path, body: &str, switches: &Switches<'_>) -> String {
     let mut out = String::new();
-    paste(root, file, body, on, &mut BTreeSet::new(), &mut out);
+    paste(root, file, body, switches, &mut BTreeSet::new(), &mut out);
     out
 }
 
-fn paste(root: &Path, file: &Path, text: &str, on: &[&str], imported: &mut BTreeSet<String>, out: &mut String) {
+fn paste(
+    root: &Path,
+    file: &Path,
+    text: &str,
+    switches: &Switches<'_>,
+    imported: &mut BTreeSet<String>,
+    out: &mut String,
+) {
     // One entry per open #ifdef: whether its lines are taken.
     let mut taken: Vec<bool> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -114,7 +127,12 @@ fn paste(root: &Path, file: &Path, text: &str, on: &[&str], imported: &mut BTree
         match words.next() {
             Some("#ifdef") => {
                 let switch = words.next().unwrap_or_else(|| here("#ifdef needs a switch"));
-                taken.push(on.contains(&switch));
+                // A file under shared/ may ask for a switch that not every importer has.
+                let shared = file.parent().is_some_and(|folder| folder.ends_with("shared"));
+                if !shared && !switches.declared.iter().any(|declared| declared == switch) {
+                    here("the #variants line does not declare this switch");
+                }
+                taken.push(switches.on.contains(&switch));
             }
             Some("#else") => match taken.last_mut() {
                 Some(last) => *last = !*last,
@@ -130,7 +148,7 @@ fn paste(root: &Path, file: &Path, text: &str, on: &[&str], imported: &mut BTree
                 let name = words.next().unwrap_or_else(|| here("#import needs a name"));
                 if imported.insert(name.to_string()) {
                     let path = root.join("shared").join(format!("{name}.wgsl"));
-                    paste(root, &path, &read(&path), on, imported, out);
+                    paste(root, &path, &read(&path), switches, imported, out);
                 }
             }
             Some(word) if word.starts_with('#') => here("unknown directive"),

@@ -189,6 +189,24 @@ fn a_prompt_before_a_model_is_an_error_and_so_is_a_missing_folder() {
 }
 
 #[test]
+fn a_refused_model_leaves_the_one_before() {
+    let engine = engine("mha");
+    let (before, _) = ask(&engine, vec![user("Hello", &[])]).unwrap();
+    assert!(load(&engine, "nowhere", DeviceChoice::Cpu).is_err());
+    assert!(load(&engine, "gqa", DeviceChoice::GpuIndex(99)).unwrap_err().to_string().contains("gpu:99"));
+    let (after, _) = ask(&engine, vec![user("Hello", &[])]).unwrap();
+    assert_eq!(before.token_ids, after.token_ids);
+}
+
+#[test]
+fn a_reply_without_bound_ends_at_the_context() {
+    let engine = engine("mha");
+    engine.send(request(ReplyPrompt::Raw("Go on".to_string(), Vec::new()), usize::MAX));
+    let (reply, _) = answer(&engine).unwrap();
+    assert!(matches!(reply.stop_reason, StopReason::Context | StopReason::Eos));
+}
+
+#[test]
 fn models_are_switched_without_a_restart_and_the_gpu_agrees() {
     let engine = engine("gqa");
     let question = vec![user("What is in the picture?", &["gray.png"])];

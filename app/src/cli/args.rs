@@ -115,8 +115,12 @@ impl Default for Sampling {
     }
 }
 
+/// Below 0.01 the division by it overflows before the choice is any different from greedy.
 fn temperature(text: &str) -> Result<f32, String> {
-    within(text, 0.0, 100.0)
+    match text.parse::<f32>() {
+        Ok(0.0) => Ok(0.0),
+        _ => within(text, 0.01, 100.0).map_err(|reason| format!("{reason}, nor 0")),
+    }
 }
 
 fn probability(text: &str) -> Result<f32, String> {

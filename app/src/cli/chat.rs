@@ -129,6 +129,11 @@ fn say(
         Err(error) => {
             messages.pop();
             eprintln!("error: {error:#}");
+            // Kept, a picture that cannot be read would fail every message from now on.
+            if matches!(error.downcast_ref(), Some(mole_runtime::Error::Image { .. })) {
+                pictures.clear();
+                eprintln!("the waiting pictures were put away; attach others with /image");
+            }
         }
     }
     Ok(())

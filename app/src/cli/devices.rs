@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use mole_runtime::device::{AdapterKind, AdapterReport, ComputeDevice, DeviceChoice, adapters};
+use mole_runtime::device::{AdapterReport, ComputeDevice, DeviceChoice, adapters, pick};
 use mole_runtime::model::gigabytes;
 use serde_json::json;
 
@@ -59,24 +59,15 @@ fn describe(report: &AdapterReport) -> String {
 
 /// The id of the device that would be opened, and why.
 fn used(choice: DeviceChoice, gpus: &[AdapterReport]) -> anyhow::Result<(String, String)> {
-    let best = |only: &str| match gpus {
-        [_] => only.to_string(),
+    let picked = pick(choice, gpus)?;
+    let reason = match (choice, gpus) {
+        (DeviceChoice::Cpu | DeviceChoice::GpuIndex(_), _) => format!("--device {choice} asks for it"),
+        (DeviceChoice::Auto, []) => "no GPU with a Vulkan, Metal or DX12 driver was found".to_string(),
+        (DeviceChoice::Auto, [best, ..]) if picked.is_none() => {
+            format!("{} computes on this CPU too, but slower; --device gpu takes it all the same", best.name)
+        }
+        (_, [_]) => "the only GPU found".to_string(),
         _ => "the best GPU found: discrete before integrated before virtual before software".to_string(),
     };
-    Ok(match (choice, gpus) {
-        (DeviceChoice::Auto, []) => {
-            ("cpu".to_string(), "no GPU with a Vulkan, Metal or DX12 driver was found".to_string())
-        }
-        // The list is sorted best first.
-        (DeviceChoice::Auto, [first, ..]) if first.kind == AdapterKind::Software => (
-            "cpu".to_string(),
-            format!("{} computes on this CPU too, but slower; --device gpu takes it all the same", first.name),
-        ),
-        (DeviceChoice::Auto | DeviceChoice::Gpu, [_, ..]) => ("gpu:0".to_string(), best("the only GPU found")),
-        (DeviceChoice::Cpu, _) => ("cpu".to_string(), "--device cpu asks for it".to_string()),
-        (DeviceChoice::GpuIndex(index), _) if index < gpus.len() => {
-            (format!("gpu:{index}"), format!("--device {choice} asks for it"))
-        }
-        _ => anyhow::bail!("--device {choice}: {} GPU(s) found; use --device cpu", gpus.len()),
-    })
+    Ok((picked.map_or("cpu".to_string(), |index| format!("gpu:{index}")), reason))
 }

@@ -95,14 +95,17 @@ impl Session {
     ) -> anyhow::Result<(Reply, bool)> {
         interrupt::reply_begins();
         self.engine.send(Command::Reply(request));
+        let mut failed = None;
         let reply = loop {
             match next(&self.engine) {
-                Ok(Event::Token(text)) => {
+                Ok(Event::Token(text)) if failed.is_none() => {
                     if let Err(error) = on_text(&text) {
-                        break Err(error.into());
+                        // Nobody reads on. What still comes belongs to this reply, not the next.
+                        self.engine.send(Command::Cancel);
+                        failed = Some(error);
                     }
                 }
-                Ok(Event::Replied(reply)) => break Ok(reply),
+                Ok(Event::Replied(reply)) => break failed.map_or(Ok(reply), |error| Err(error.into())),
                 Ok(Event::Failed(error)) => break Err(error.into()),
                 Ok(_) => {}
                 Err(error) => break Err(error),

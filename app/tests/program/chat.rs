@@ -80,6 +80,15 @@ fn a_missing_picture_is_said_and_the_chat_goes_on() {
     assert_eq!(talked.stdout, answer("What is this?", &[]));
 }
 
+/// A file that is no picture must not fail every message after it.
+#[test]
+fn a_picture_that_cannot_be_read_is_put_away() {
+    let line = format!("/image {}", crate::fixture::model("mha").join("config.json").display());
+    let talked = chat(&[&line, "What is this?", "What is this?"]).succeed();
+    says(&talked, "the waiting pictures were put away");
+    assert_eq!(talked.stdout, answer("What is this?", &[]));
+}
+
 /// A message that cannot be answered leaves the conversation as it was.
 #[test]
 fn a_refused_message_is_said_and_forgotten() {

@@ -70,7 +70,7 @@ fn without_an_adapter_a_gpu_is_refused_in_words() {
         let asked = program(["ask", "--device", choice, "--model"]).arg(model("no_image")).arg("hi").without_gpu();
         asked.refuse(&["GPU", "found", "--device cpu"]);
     }
-    program(["devices", "--device", "gpu"]).without_gpu().refuse(&["--device gpu", "0 GPU(s)", "--device cpu"]);
+    program(["devices", "--device", "gpu"]).without_gpu().refuse(&["no GPU", "0 GPU(s)", "--device cpu"]);
 }
 
 #[cfg(target_os = "linux")]

@@ -28,9 +28,10 @@ fn what_the_parser_refuses() {
 fn values_out_of_range_are_named_with_their_range() {
     let hi = || ask(model("mha"), "hi");
     for (flag, value, words) in [
-        ("--temperature", "-1", "between 0 and 100"),
-        ("--temperature", "NaN", "between 0 and 100"),
-        ("--temperature", "1e9", "between 0 and 100"),
+        ("--temperature", "-1", "between 0.01 and 100, nor 0"),
+        ("--temperature", "NaN", "between 0.01 and 100"),
+        ("--temperature", "1e-40", "between 0.01 and 100"),
+        ("--temperature", "1e9", "between 0.01 and 100"),
         ("--temperature", "warm", "not a number"),
         ("--top-p", "1.5", "between 0 and 1"),
         ("--top-p", "-0.1", "between 0 and 1"),

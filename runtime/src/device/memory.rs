@@ -42,8 +42,8 @@ fn vulkan_memory(adapter: &wgpu::Adapter) -> Option<u64> {
     // SAFETY: the physical device belongs to this instance; the call only reads.
     let properties = unsafe { instance.get_physical_device_memory_properties(hal.raw_physical_device()) };
     let heaps = &properties.memory_heaps[..properties.memory_heap_count as usize];
-    // Bit 0 is VK_MEMORY_HEAP_DEVICE_LOCAL_BIT.
-    Some(heaps.iter().filter(|heap| heap.flags.as_raw() & 1 == 1).map(|heap| heap.size).sum())
+    // Bit 0 is VK_MEMORY_HEAP_DEVICE_LOCAL_BIT. The largest: a second one is a window onto it for the CPU.
+    heaps.iter().filter(|heap| heap.flags.as_raw() & 1 == 1).map(|heap| heap.size).max()
 }
 
 #[cfg(any(target_arch = "wasm32", target_vendor = "apple"))]

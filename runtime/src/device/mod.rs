@@ -62,6 +62,27 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
+/// Which of `gpus` (best first, as [`adapters`] lists them) is opened; `None` is the CPU.
+///
+/// # Errors
+/// [`Error::Device`] if a GPU was asked for that is not there.
+pub fn pick(choice: DeviceChoice, gpus: &[AdapterReport]) -> Result<Option<usize>> {
+    let missing = |what: String| {
+        let count = gpus.len();
+        Error::Device(format!("{what}: {count} GPU(s) found; see `llava-mole devices`, or use --device cpu"))
+    };
+    match choice {
+        DeviceChoice::Cpu => Ok(None),
+        DeviceChoice::Auto => Ok(gpus.first().filter(|best| best.kind != AdapterKind::Software).map(|_| 0)),
+        DeviceChoice::Gpu if gpus.is_empty() => {
+            Err(missing("there is no GPU with a Vulkan, Metal or DX12 driver".to_string()))
+        }
+        DeviceChoice::Gpu => Ok(Some(0)),
+        DeviceChoice::GpuIndex(index) if index < gpus.len() => Ok(Some(index)),
+        DeviceChoice::GpuIndex(index) => Err(missing(format!("there is no gpu:{index}"))),
+    }
+}
+
 /// The wgpu handles behind a GPU device, to share with a window.
 pub type GpuHandles = WgpuSetup;
 
@@ -82,39 +103,27 @@ impl ComputeDevice {
     /// # Errors
     /// [`Error::Device`] if a GPU was asked for and there is none, or the driver refuses.
     pub async fn open(choice: DeviceChoice) -> Result<Self> {
-        let found = match choice {
-            DeviceChoice::Cpu => return Ok(Self::cpu()),
-            _ => adapters::enumerate().await,
-        };
-        let picked = match choice {
-            DeviceChoice::GpuIndex(index) => {
-                let count = found.len();
-                found.into_iter().nth(index).ok_or_else(|| {
-                    Error::Device(format!(
-                        "there is no gpu:{index}: {count} GPU(s) found; see `llava-mole devices`, or use --device cpu"
-                    ))
-                })?
-            }
-            _ => match found.into_iter().next() {
-                Some((_, report)) if choice == DeviceChoice::Auto && report.kind == AdapterKind::Software => {
-                    return Ok(Self::cpu());
-                }
-                Some(best) => best,
-                None if choice == DeviceChoice::Auto => return Ok(Self::cpu()),
-                None => {
-                    return Err(Error::Device(
-                        "no GPU with a Vulkan, Metal or DX12 driver was found; install one, or use --device cpu"
-                            .to_string(),
-                    ));
-                }
-            },
-        };
-        Self::open_gpu(picked.0, picked.1).await
+        if choice == DeviceChoice::Cpu {
+            return Ok(Self::cpu());
+        }
+        let found = adapters::enumerate().await;
+        let reports: Vec<AdapterReport> = found.iter().map(|(_, report)| report.clone()).collect();
+        let Some(index) = pick(choice, &reports)? else { return Ok(Self::cpu()) };
+        let (adapter, report) = found.into_iter().nth(index).expect("picked among them");
+        Self::open_gpu(adapter, report).await
     }
 
     /// The CPU.
     pub fn cpu() -> Self {
         Self { burn: Device::flex(), report: AdapterReport::cpu(), gpu: None }
+    }
+
+    /// Gives what was freed back to the system, and asks anew how much there is: for a device that gets another model.
+    pub fn reclaim(&mut self) {
+        self.burn.memory_cleanup();
+        if matches!(self.report.kind, AdapterKind::Cpu | AdapterKind::Integrated | AdapterKind::Software) {
+            self.report.memory_bytes = system_memory();
+        }
     }
 
     /// Whether tensors live on a GPU (a software one too).
@@ -164,10 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn a_discrete_gpu_is_preferred_to_an_integrated_and_that_to_a_software_one() {
-        assert!(AdapterKind::Discrete < AdapterKind::Integrated);
-        assert!(AdapterKind::Integrated < AdapterKind::Virtual);
-        assert!(AdapterKind::Virtual < AdapterKind::Software);
-        assert!(AdapterKind::Software < AdapterKind::Cpu);
+    fn a_gpu_is_preferred_to_the_cpu_and_the_cpu_to_a_software_gpu() {
+        let gpu = |kind| AdapterReport { kind, ..AdapterReport::cpu() };
+        let hardware = [gpu(AdapterKind::Integrated), gpu(AdapterKind::Software)];
+        assert_eq!(pick(DeviceChoice::Auto, &hardware).unwrap(), Some(0));
+        assert_eq!(pick(DeviceChoice::Auto, &hardware[1..]).unwrap(), None);
+        assert_eq!(pick(DeviceChoice::Gpu, &hardware[1..]).unwrap(), Some(0));
+        assert_eq!(pick(DeviceChoice::Auto, &[]).unwrap(), None);
+        assert_eq!(pick(DeviceChoice::Cpu, &hardware).unwrap(), None);
+        assert_eq!(pick(DeviceChoice::GpuIndex(1), &hardware).unwrap(), Some(1));
+        assert!(pick(DeviceChoice::Gpu, &[]).unwrap_err().to_string().contains("no GPU"));
+        assert!(pick(DeviceChoice::GpuIndex(2), &hardware).unwrap_err().to_string().contains("no gpu:2: 2 GPU(s)"));
+    }
+
+    #[test]
+    fn kinds_are_ordered_as_they_are_preferred() {
+        use AdapterKind::{Cpu, Discrete, Integrated, Software, Virtual};
+        let mut kinds = [Software, Cpu, Integrated, Virtual, Discrete];
+        kinds.sort();
+        assert_eq!(kinds, [Discrete, Integrated, Virtual, Software, Cpu]);
     }
 }

@@ -1,4 +1,5 @@
-//! Opens a model: its files, its device, its weights. All that can be refused is refused before anything is uploaded.
+//! Opens a model in two steps: [`Prepared::check`] reads and checks its files, [`Prepared::upload`] brings it to a device.
+//! What can be refused by the files alone is refused while the model before it is still there.
 
 use std::collections::HashMap;
 
@@ -23,12 +24,21 @@ const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 /// Ends a turn in Vicuna's template where the tokenizer does not say what does.
 const VICUNA_EOS: &str = "</s>";
 
-impl Loaded {
-    /// Opens device and model as `request` says.
-    pub(super) async fn load(
-        request: LoadRequest,
-        on_progress: &mut dyn FnMut(LoadProgress),
-    ) -> Result<(Self, ModelInfo)> {
+/// A model whose files were checked and whose weights are still on disk.
+pub(super) struct Prepared {
+    name: String,
+    config: LlavaConfig,
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    preprocessor: Preprocessor,
+    eos_token_ids: Vec<u32>,
+    precision: Option<Precision>,
+}
+
+impl Prepared {
+    /// Reads everything but the weights.
+    pub(super) fn check(request: &LoadRequest) -> Result<Self> {
         let (opened, name);
         let files = match &request.model {
             ModelSource::Folder(folder) => {
@@ -52,14 +62,23 @@ impl Loaded {
             [] => tokenizer.eos_token_id().into_iter().collect(),
             named => named.to_vec(),
         };
+        let precision = request.precision;
+        Ok(Self { name, config, checkpoint, tokenizer, template, preprocessor, eos_token_ids, precision })
+    }
 
-        let device = ComputeDevice::open(request.device).await?;
-        let precision = request.precision.unwrap_or_else(|| default_precision(&config, &checkpoint, &device.report));
+    /// Compares with what the device offers, then uploads.
+    pub(super) fn upload(
+        self,
+        device: ComputeDevice,
+        on_progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<(Loaded, ModelInfo)> {
+        let Self { config, checkpoint, .. } = self;
+        let precision = self.precision.unwrap_or_else(|| default_precision(&config, &checkpoint, &device.report));
         let memory = MemoryEstimate::new(&config, precision);
         memory.check(&config, precision, &device.report)?;
         let model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress)?;
         let info = ModelInfo {
-            name,
+            name: self.name,
             device: device.report.clone(),
             weights: precision,
             parameters: model.config.parameters(),
@@ -67,13 +86,14 @@ impl Loaded {
             image_tokens: model.config.image_seq_len(),
             memory,
         };
-        let loaded = Self {
+        let loaded = Loaded {
             device,
             model,
-            tokenizer,
-            template,
-            preprocessor,
-            eos_token_ids,
+            precision,
+            tokenizer: self.tokenizer,
+            template: self.template,
+            preprocessor: self.preprocessor,
+            eos_token_ids: self.eos_token_ids,
             session: Session::new(),
             features: HashMap::new(),
         };

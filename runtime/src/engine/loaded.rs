@@ -11,10 +11,10 @@ use super::event::{Dump, Event, Reply};
 use crate::device::{ComputeDevice, read_floats};
 use crate::error::{Error, Result};
 use crate::generate::{
-    GenerateParams, Progress, Prompt, PromptImage, Session, StopReason, Timings, full_logits, generate,
+    GenerateParams, Progress, Prompt, PromptImage, Session, StopReason, Timings, check_length, full_logits, generate,
 };
 use crate::image::{PixelValues, Preprocessor, decode};
-use crate::model::{Llava, spans};
+use crate::model::{Llava, MemoryEstimate, Precision};
 use crate::text::{ChatTemplate, DecodeStream, ImageToken, MAX_PROMPT_BYTES, Message, Tokenizer};
 
 /// Pictures whose features are kept, so that a second question about one does not run the vision tower again.
@@ -23,6 +23,7 @@ const KEPT_PICTURES: usize = 16;
 pub(super) struct Loaded {
     pub(super) device: ComputeDevice,
     pub(super) model: Llava,
+    pub(super) precision: Precision,
     pub(super) tokenizer: Tokenizer,
     pub(super) template: ChatTemplate,
     pub(super) preprocessor: Preprocessor,
@@ -63,13 +64,12 @@ impl Loaded {
                 (self.template.render(&turns)?, pictures, true)
             }
         };
-        let ids = self.check(&text, &pictures)?;
+        let ids = self.check(&text, &pictures, request.max_new_tokens)?;
         let mut images = Vec::with_capacity(pictures.len());
         for picture in &pictures {
             images.push(self.encode(picture)?);
         }
         let prompt = Prompt { ids, images };
-        prompt.check(&self.model)?;
         let patches = self.model.config.image_seq_len();
         let prompt_tokens = prompt.expanded_len(patches);
         let image_tokens = prompt.images.len() * patches;
@@ -120,7 +120,7 @@ impl Loaded {
 
     /// One forward pass over a raw prompt, with everything inside.
     pub(super) async fn dump(&mut self, request: DumpRequest) -> Result<Dump> {
-        let ids = self.check(&request.prompt, &request.pictures)?;
+        let ids = self.check(&request.prompt, &request.pictures, 0)?;
         let side = self.model.config.vision.image_size;
         let (mut pixel_values, mut image_features, mut images) = (Vec::new(), Vec::new(), Vec::new());
         for picture in &request.pictures {
@@ -145,7 +145,7 @@ impl Loaded {
     }
 
     /// Tokenizes and checks what can be checked before the device is touched.
-    fn check(&self, text: &str, pictures: &[Picture]) -> Result<Vec<i64>> {
+    fn check(&self, text: &str, pictures: &[Picture], max_new_tokens: usize) -> Result<Vec<i64>> {
         if let Some(at) = text.find('\0') {
             return Err(Error::Prompt(format!(
                 "holds a NUL character at byte {at}; it is binary data, or take it out"
@@ -153,17 +153,11 @@ impl Loaded {
         }
         let image_token_id = self.model.config.image_token_id;
         let ids = self.tokenizer.encode_with_images(text, ImageToken(image_token_id))?;
-        spans(&ids, image_token_id, pictures.len())?;
-        let context = self.model.config.text.max_position_embeddings;
-        let tokens = ids.len() - pictures.len() + pictures.len() * self.model.config.image_seq_len();
-        if tokens >= context {
-            return Err(Error::Prompt(format!(
-                "takes {tokens} tokens, {} of them for {} picture(s); the model's context is {context}, and the reply \
-                 needs room too: shorten it, or start a new chat",
-                pictures.len() * self.model.config.image_seq_len(),
-                pictures.len()
-            )));
-        }
+        let config = &self.model.config;
+        let tokens = check_length(&ids, pictures.len(), config)?;
+        let context = tokens.saturating_add(max_new_tokens).min(config.text.max_position_embeddings);
+        let memory = MemoryEstimate::with_context(config, self.precision, context);
+        memory.check(config, self.precision, &self.device.report)?;
         Ok(ids)
     }
 

@@ -15,7 +15,7 @@ pub use event::{Dump, Event, ModelInfo, Reply};
 
 use async_channel::{Receiver, Sender, unbounded};
 
-/// A running engine. Dropping it ends the thread once the running command is done.
+/// A running engine. Dropping it stops a running reply and ends the thread.
 #[derive(Debug)]
 pub struct Engine {
     commands: Sender<Command>,
@@ -67,5 +67,13 @@ impl Engine {
     /// The events, in order. The channel closes only if the engine died.
     pub fn events(&self) -> &Receiver<Event> {
         &self.events
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.commands.try_send(Command::Cancel);
+        // Others may hold senders (a handler of signals does).
+        self.commands.close();
     }
 }

@@ -7,7 +7,9 @@ use async_channel::{Receiver, Sender};
 
 use super::command::{Command, ReplyRequest};
 use super::event::Event;
+use super::load::Prepared;
 use super::loaded::Loaded;
+use crate::device::{ComputeDevice, DeviceChoice};
 use crate::error::{Error, Result};
 
 pub(super) struct Worker {
@@ -16,11 +18,13 @@ pub(super) struct Worker {
     /// Commands that arrived while a reply ran.
     backlog: VecDeque<Command>,
     loaded: Option<Loaded>,
+    /// Kept open from model to model: opening it again would not give the first one's memory back.
+    device: Option<(DeviceChoice, ComputeDevice)>,
 }
 
 impl Worker {
     pub(super) fn new(inbox: Receiver<Command>, outbox: Sender<Event>) -> Self {
-        Self { inbox, outbox, backlog: VecDeque::new(), loaded: None }
+        Self { inbox, outbox, backlog: VecDeque::new(), loaded: None, device: None }
     }
 
     /// Until every sender of commands is gone.
@@ -34,6 +38,13 @@ impl Worker {
                 },
             };
             if let Err(error) = guarded(self.handle(command)).await {
+                if matches!(error, Error::Device(_)) {
+                    // What the cache was said to hold may never have been computed.
+                    self.device = None;
+                    if let Some(loaded) = &mut self.loaded {
+                        loaded.session.clear();
+                    }
+                }
                 self.tell(Event::Failed(error));
             }
         }
@@ -42,13 +53,13 @@ impl Worker {
     async fn handle(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Load(request) => {
-                // The old model's memory is freed before the new one is measured against the device.
-                self.loaded = None;
+                let prepared = Prepared::check(&request)?;
+                let device = self.open(request.device).await?;
                 let outbox = self.outbox.clone();
                 let mut on_progress = |progress| {
                     let _ = outbox.try_send(Event::Loading(progress));
                 };
-                let (loaded, info) = Loaded::load(request, &mut on_progress).await?;
+                let (loaded, info) = prepared.upload(device, &mut on_progress)?;
                 self.loaded = Some(loaded);
                 self.tell(Event::Loaded(Box::new(info)));
             }
@@ -63,8 +74,20 @@ impl Worker {
         Ok(())
     }
 
+    /// The device for the next model, with the memory of the one before given back.
+    async fn open(&mut self, choice: DeviceChoice) -> Result<ComputeDevice> {
+        let mut device = match &self.device {
+            Some((open, device)) if *open == choice => device.clone(),
+            _ => ComputeDevice::open(choice).await?,
+        };
+        self.loaded = None;
+        device.reclaim();
+        self.device = Some((choice, device.clone()));
+        Ok(device)
+    }
+
     async fn reply(&mut self, request: ReplyRequest) -> Result<()> {
-        let Self { inbox, outbox, backlog, loaded } = self;
+        let Self { inbox, outbox, backlog, loaded, .. } = self;
         let loaded = loaded.as_mut().ok_or_else(no_model)?;
         let mut on_event = |event| {
             if !matches!(&event, Event::Token(text) if text.is_empty()) {
@@ -102,8 +125,7 @@ fn no_model() -> Error {
 #[cfg(not(target_arch = "wasm32"))]
 async fn guarded(command: impl Future<Output = Result<()>>) -> Result<()> {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    // The worker's state is replaced or cleared by the next load; a half-made reply leaves only the cache behind, whose
-    // slots are recorded after they are written.
+    // The caller clears the session, all that a command leaves half-made; a failed load leaves no model.
     match catch_unwind(AssertUnwindSafe(|| pollster::block_on(command))) {
         Ok(result) => result,
         Err(payload) => {

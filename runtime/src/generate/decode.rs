@@ -100,7 +100,8 @@ pub async fn generate(
     let context = model.config.text.max_position_embeddings;
     let start = Instant::now();
     let done = |token_ids, stop_reason, timings| Generated { token_ids, stop_reason, timings };
-    let prefilled = session.prefill(model, prompt, params.max_new_tokens, |n| on_progress(Progress::Prefilled(n)))?;
+    let prefilled =
+        session.prefill(model, prompt, params.max_new_tokens, |n| on_progress(Progress::Prefilled(n))).await?;
     let Some(hidden) = prefilled else {
         return Ok(done(Vec::new(), StopReason::Cancelled, Timings::default()));
     };

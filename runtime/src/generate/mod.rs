@@ -5,5 +5,5 @@ mod prompt;
 mod session;
 
 pub use decode::{GenerateParams, Generated, Progress, StopReason, Timings, generate};
-pub use prompt::{Prompt, PromptImage};
+pub use prompt::{Prompt, PromptImage, check_length};
 pub use session::{Session, full_logits};

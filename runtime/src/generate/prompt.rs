@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::error::{Error, Result};
-use crate::model::{Llava, TokenSpan, spans};
+use crate::model::{Llava, LlavaConfig, TokenSpan, spans};
 
 /// Token ids and pictures, in order.
 #[derive(Clone, Debug)]
@@ -46,23 +46,9 @@ impl Prompt {
     /// Checks all that can be checked without the device.
     ///
     /// # Errors
-    /// [`Error::Prompt`] if it is empty, longer than the context, or placeholders and pictures do not agree.
+    /// As [`check_length`].
     pub fn check(&self, model: &Llava) -> Result<()> {
-        let config = &model.config;
-        if self.ids.is_empty() {
-            return Err(Error::Prompt("is empty".to_string()));
-        }
-        spans(&self.ids, config.image_token_id, self.images.len())?;
-        let (tokens, context) = (self.expanded_len(config.image_seq_len()), config.text.max_position_embeddings);
-        if tokens >= context {
-            return Err(Error::Prompt(format!(
-                "takes {tokens} tokens ({} of them for {} picture(s)); the model's context is {context}, and the reply \
-                 needs room too: shorten it, or start a new chat",
-                self.images.len() * config.image_seq_len(),
-                self.images.len()
-            )));
-        }
-        Ok(())
+        check_length(&self.ids, self.images.len(), &model.config).map(drop)
     }
 
     pub(super) fn slots(&self, model: &Llava) -> Result<Vec<Slot>> {
@@ -105,4 +91,24 @@ impl Prompt {
         }
         Ok(Tensor::cat(parts, 1))
     }
+}
+
+/// Positions that `ids` take with `images` pictures expanded.
+///
+/// # Errors
+/// [`Error::Prompt`] if there are none, more than the context holds, or placeholders and pictures do not agree.
+pub fn check_length(ids: &[i64], images: usize, config: &LlavaConfig) -> Result<usize> {
+    if ids.is_empty() {
+        return Err(Error::Prompt("is empty".to_string()));
+    }
+    spans(ids, config.image_token_id, images)?;
+    let (in_pictures, context) = (images * config.image_seq_len(), config.text.max_position_embeddings);
+    let tokens = ids.len() - images + in_pictures;
+    if tokens < context {
+        return Ok(tokens);
+    }
+    Err(Error::Prompt(format!(
+        "takes {tokens} tokens, {in_pictures} of them for {images} picture(s); the model's context is {context}, and the \
+         reply needs room too: shorten it, or start a new chat"
+    )))
 }

@@ -37,13 +37,14 @@ impl Session {
         if self.cache.as_ref().is_none_or(|cache| cache.capacity() < needed) {
             // Freed before the new one is made.
             self.clear();
+            model.device().memory_cleanup();
             self.cache = Some(model.kv_cache(capacity));
         }
     }
 
     /// Brings the cache to the state after `prompt`, with room for `reserve` more positions, and returns the hidden
     /// state of its last token, `[1, 1, d_model]`; `None` if `on_chunk`, told the tokens done so far, stopped it.
-    pub(super) fn prefill(
+    pub(super) async fn prefill(
         &mut self,
         model: &Llava,
         prompt: &Prompt,
@@ -53,7 +54,7 @@ impl Session {
         prompt.check(model)?;
         let slots = prompt.slots(model)?;
         let context = model.config.text.max_position_embeddings;
-        self.reserve(model, (slots.len() + reserve).min(context));
+        self.reserve(model, slots.len().saturating_add(reserve).min(context));
         let common = self.filled.iter().zip(&slots).take_while(|(a, b)| a == b).count();
         // The last token runs again even if it is cached: its hidden state is what is wanted.
         let mut from = common.min(slots.len() - 1);
@@ -64,11 +65,13 @@ impl Session {
             let x = prompt.embed(model, from, to)?;
             let hidden = model.text.forward(x, cache, &model.position(from));
             self.filled.extend(&slots[from..to]);
-            if on_chunk(to).is_break() {
-                return Ok(None);
-            }
             if to == slots.len() {
                 return Ok(Some(hidden.narrow(1, to - from - 1, 1)));
+            }
+            // Launches are queued: without waiting for a number, nothing could be stopped.
+            read_floats(hidden.narrow(1, 0, 1).narrow(2, 0, 1)).await?;
+            if on_chunk(to).is_break() {
+                return Ok(None);
             }
             from = to;
         }

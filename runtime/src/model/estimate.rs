@@ -7,7 +7,8 @@ use super::loader::Precision;
 use crate::device::AdapterReport;
 use crate::error::{Error, Result};
 
-/// Positions assumed for the cache while loading: a few pictures and a page of text.
+/// Positions assumed for the cache while loading: a few pictures and a page of text. A reply that needs more is measured
+/// again.
 const USUAL_CONTEXT: usize = 2048;
 
 /// Tokens whose activations are alive at once: prompts are prefilled in pieces of this many.
@@ -22,15 +23,20 @@ pub struct MemoryEstimate {
     pub kv_cache: u64,
     /// The largest set of activations alive at once.
     pub activations: u64,
-    /// The largest single weight: a kernel must be able to bind it.
-    pub largest_weight: u64,
+    /// The largest single tensor: a kernel must be able to bind it.
+    pub largest_tensor: u64,
     /// Its name.
-    pub largest_weight_name: String,
+    pub largest_tensor_name: String,
 }
 
 impl MemoryEstimate {
-    /// Estimates a model with its weights in `precision`.
+    /// Estimates a model with its weights in `precision` and a usual context.
     pub fn new(config: &LlavaConfig, precision: Precision) -> Self {
+        Self::with_context(config, precision, config.text.max_position_embeddings.min(USUAL_CONTEXT))
+    }
+
+    /// Estimates a model with its weights in `precision` and a cache of `context` positions.
+    pub fn with_context(config: &LlavaConfig, precision: Precision, context: usize) -> Self {
         let (mut weights, mut largest) = (0, (0, String::new()));
         for (name, shape) in config.expected_tensors() {
             let elements = shape.iter().map(|&dim| dim as u64).product::<u64>();
@@ -43,14 +49,18 @@ impl MemoryEstimate {
         }
         let text = &config.text;
         weights += 4 * (text.max_position_embeddings * text.head_dim) as u64;
-        let context = text.max_position_embeddings.min(USUAL_CONTEXT) as u64;
-        let kv_row = (text.num_key_value_heads * text.head_dim) as u64;
+        let context = context as u64;
+        // Keys of one layer are one tensor.
+        let kv_tensor = 4 * context * (text.num_key_value_heads * text.head_dim) as u64;
+        if kv_tensor > largest.0 {
+            largest = (kv_tensor, "the context's keys".to_string());
+        }
         Self {
             weights,
-            kv_cache: 4 * 2 * text.num_hidden_layers as u64 * context * kv_row,
+            kv_cache: 2 * text.num_hidden_layers as u64 * kv_tensor,
             activations: Self::activations(config, context),
-            largest_weight: largest.0,
-            largest_weight_name: largest.1,
+            largest_tensor: largest.0,
+            largest_tensor_name: largest.1,
         }
     }
 
@@ -81,7 +91,7 @@ impl MemoryEstimate {
         let smaller = (precision == Precision::F32).then(|| Self::new(config, Precision::F16));
         let fits = |estimate: &Self| {
             device.memory_bytes.is_none_or(|memory| estimate.total() <= memory)
-                && estimate.largest_weight <= device.max_binding_bytes
+                && estimate.largest_tensor <= device.max_binding_bytes
         };
         if fits(self) {
             return Ok(());
@@ -91,11 +101,11 @@ impl MemoryEstimate {
             None if device.backend == "flex" => "close other programs or choose a smaller model".to_string(),
             None => "choose a smaller model, or try --device cpu".to_string(),
         };
-        let reason = if self.largest_weight > device.max_binding_bytes {
+        let reason = if self.largest_tensor > device.max_binding_bytes {
             format!(
                 "{} has {}, and {} binds at most {} at once",
-                self.largest_weight_name,
-                gigabytes(self.largest_weight),
+                self.largest_tensor_name,
+                gigabytes(self.largest_tensor),
                 device.name,
                 gigabytes(device.max_binding_bytes)
             )

@@ -20,7 +20,7 @@ pub const NO_TOKEN: i32 = -1;
 /// How the next token is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SampleParams {
-    /// 0 picks the largest logit; larger values flatten the distribution.
+    /// 0 picks the largest logit; larger values, from about 0.01, flatten the distribution.
     pub temperature: f32,
     /// Only the k largest logits; 0 is off.
     pub top_k: u32,
