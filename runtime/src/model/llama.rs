@@ -63,6 +63,11 @@ impl Llama {
     pub fn load(loader: &mut Loader<'_>, config: &LlamaConfig) -> Result<Self> {
         let eps = config.rms_norm_eps as f32;
         let embed_tokens = loader.weight(&format!("{PREFIX}.embed_tokens.weight"))?;
+        // The largest first: the copies made on their way are gone before the rest is resident.
+        let lm_head = match config.tie_word_embeddings {
+            true => Linear { weight: embed_tokens.clone(), bias: None },
+            false => loader.linear("language_model.lm_head")?,
+        };
         let layers = (0..config.num_hidden_layers)
             .map(|index| {
                 let name = |part: &str| format!("{PREFIX}.layers.{index}.{part}");
@@ -87,10 +92,6 @@ impl Llama {
             })
             .collect::<Result<_>>()?;
         let norm = loader.rms_norm(&format!("{PREFIX}.norm"), eps)?;
-        let lm_head = match config.tie_word_embeddings {
-            true => Linear { weight: embed_tokens.clone(), bias: None },
-            false => loader.linear("language_model.lm_head")?,
-        };
         let rotary = rotary_table(config.max_position_embeddings, config.head_dim, config.rope_theta, loader.device());
         Ok(Self { embed_tokens, layers, norm, lm_head, rotary })
     }

@@ -48,13 +48,11 @@ impl Llava {
         checkpoint.check(&expected, &config.unused_tensors())?;
         let total = expected.iter().filter_map(|(name, _)| checkpoint.get(name)).map(|info| info.bytes).sum();
         let mut loader = Loader::new(checkpoint, device, precision, total, on_progress);
-        Ok(Self {
-            vision: ClipVision::load(&mut loader, &config)?,
-            projector: Projector::load(&mut loader)?,
-            text: Llama::load(&mut loader, &config.text)?,
-            config,
-            device: device.clone(),
-        })
+        // The language model first, for its large tables: see there.
+        let text = Llama::load(&mut loader, &config.text)?;
+        let vision = ClipVision::load(&mut loader, &config)?;
+        let projector = Projector::load(&mut loader)?;
+        Ok(Self { config, text, vision, projector, device: device.clone() })
     }
 
     /// The device the weights are on.
