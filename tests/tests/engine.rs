@@ -144,15 +144,15 @@ fn cancelling_keeps_what_was_said_and_the_engine_goes_on() {
 
 #[test]
 fn the_context_ends_a_reply() {
-    let engine = engine("mha");
-    engine.send(request(ReplyPrompt::Raw("Go on".to_string(), Vec::new()), 100_000));
-    let (reply, _) = answer(&engine).unwrap();
+    // This model repeats itself and never says that it is done.
+    let engine = engine("no_image");
     let context = 256;
-    match reply.stop_reason {
+    for max_new_tokens in [100_000, usize::MAX] {
+        engine.send(request(ReplyPrompt::Raw("Go on".to_string(), Vec::new()), max_new_tokens));
+        let (reply, _) = answer(&engine).unwrap();
+        assert_eq!(reply.stop_reason, StopReason::Context);
         // The last token needs no position of its own.
-        StopReason::Context => assert_eq!(reply.prompt_tokens + reply.token_ids.len(), context + 1),
-        StopReason::Eos => {}
-        other => panic!("{other:?}"),
+        assert_eq!(reply.prompt_tokens + reply.token_ids.len(), context + 1);
     }
 }
 
@@ -196,14 +196,6 @@ fn a_refused_model_leaves_the_one_before() {
     assert!(load(&engine, "gqa", DeviceChoice::GpuIndex(99)).unwrap_err().to_string().contains("gpu:99"));
     let (after, _) = ask(&engine, vec![user("Hello", &[])]).unwrap();
     assert_eq!(before.token_ids, after.token_ids);
-}
-
-#[test]
-fn a_reply_without_bound_ends_at_the_context() {
-    let engine = engine("mha");
-    engine.send(request(ReplyPrompt::Raw("Go on".to_string(), Vec::new()), usize::MAX));
-    let (reply, _) = answer(&engine).unwrap();
-    assert!(matches!(reply.stop_reason, StopReason::Context | StopReason::Eos));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The device a model runs on: a GPU through wgpu, or the CPU through burn's Flex.
 //!
-//! [`ComputeDevice::open`] makes the one `wgpu::Device` of the process and registers it with burn; its handles are kept
-//! in [`GpuHandles`], so that a window can draw with the same device. Native and in a page.
+//! [`ComputeDevice::open`] makes the one `wgpu::Device` that burn and a window use and registers it with burn; its
+//! handles are kept in [`GpuHandles`], so that a window can draw with the same device. Native and in a page.
 
 mod adapters;
 mod memory;
