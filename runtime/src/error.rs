@@ -109,6 +109,27 @@ pub enum Error {
     /// The prompt cannot be answered by this model.
     #[error("the prompt {0}")]
     Prompt(String),
+    /// A sample of a dataset cannot be used.
+    #[error("{file}:{line}: {reason}")]
+    Data {
+        /// The dataset's file.
+        file: String,
+        /// The line the sample begins in, counted from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The adapter does not belong to the model, or is damaged.
+    #[error("{}: {reason}", path.display())]
+    Adapter {
+        /// The adapter's folder or file.
+        path: PathBuf,
+        /// What was expected, what was found, and what to do.
+        reason: String,
+    },
+    /// Training cannot start or go on.
+    #[error("training: {0}")]
+    Training(String),
     /// No such device, or the device was refused by the driver.
     #[error("{0}")]
     Device(String),
