@@ -36,9 +36,9 @@ const LOWEST = -3.4e38;
 
 var<workgroup> query: array<f32, MAX_HEAD_DIM>;
 var<workgroup> weights: array<f32, WORKGROUP>;
-var<workgroup> bounds: vec2<u32>;
 
 #import reduce
+#import attention_range
 
 @compute @workgroup_size(64)
 fn main(
@@ -56,19 +56,11 @@ fn main(
     let batch = row / (params.heads * params.queries);
     let kv_head = head / (params.heads / params.kv_heads);
 
-    if (thread == 0u) {
-        let first = max(key_range[2u * batch], 0);
-        var last = min(key_range[2u * batch + 1u], i32(params.keys));
-#ifdef CAUSAL
-        last = min(last, position[0] + i32(token) + 1);
-#endif
-        bounds = vec2<u32>(u32(first), u32(max(last, first)));
-    }
     for (var d = thread; d < params.head_dim; d += WORKGROUP) {
         query[d] = q[row * params.head_dim + d] * params.scale;
     }
-    // Barriers below stand in a loop over these bounds: one value for the whole workgroup.
-    let range = workgroupUniformLoad(&bounds);
+    // Its barrier also publishes the query.
+    let range = visible_keys(thread, batch, token);
 
     var largest = LOWEST;
     var total = 0.0;

@@ -17,6 +17,7 @@ struct Params {
     heads: u32, // H
     head_dim: u32, // Dh
     context: u32, // C
+    direction: f32, // 1, or -1 to rotate back: the gradient
 }
 
 @compute @workgroup_size(64)
@@ -36,7 +37,7 @@ fn main(
     // The host refuses positions beyond the context; the bound keeps a stale decode step inside the table.
     let at = min(u32(max(position[0], 0)) + token, params.context - 1u);
     let cosine = table[at * params.head_dim + i];
-    let sine = table[at * params.head_dim + half + i];
+    let sine = table[at * params.head_dim + half + i] * params.direction;
     let low = x[row * params.head_dim + i];
     let high = x[row * params.head_dim + half + i];
     y[row * params.head_dim + i] = low * cosine - high * sine;

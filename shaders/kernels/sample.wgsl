@@ -30,6 +30,7 @@ var<workgroup> best_value: array<f32, WORKGROUP>;
 var<workgroup> best_index: array<u32, WORKGROUP>;
 
 #import reduce
+#import pcg
 
 fn penalised(i: u32) -> f32 {
     let logit = logits[i];
@@ -43,12 +44,6 @@ fn penalised(i: u32) -> f32 {
 fn order_key(value: f32) -> u32 {
     let bits = bitcast<u32>(value);
     return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
-}
-
-fn pcg(value: u32) -> u32 {
-    let state = value * 747796405u + 2891336453u;
-    let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
-    return (word >> 22u) ^ word;
 }
 
 fn gumbel(seed: u32, step: u32, i: u32) -> f32 {

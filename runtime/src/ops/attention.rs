@@ -1,5 +1,9 @@
 //! Attention over a static key/value cache: full or causal, grouped queries, padded keys.
 
+mod backward;
+
+pub(super) use backward::{composed_backward, kernel_backward, tracked};
+
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, FloatDType, Int, Shape, Slice, Tensor, TensorData};

@@ -1,12 +1,14 @@
 //! Rows of an embedding table, by id.
 
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, TensorMetadata};
-use burn::tensor::{DType, Int, Tensor};
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata};
+use burn::tensor::{DType, FloatDType, IndexingUpdateOp, Int, Shape, Tensor};
 use burn_cubecl::tensor::CubeTensor;
-use mole_shaders::embedding as embedding_wgsl;
+use mole_shaders::{embedding as embedding_wgsl, embedding_backward as backward_wgsl};
 
-use super::launch::{contiguous, launch, output, per_element};
+use super::launch::{contiguous, dims, launch, output, per_element};
+use super::tape::record;
 use super::{MoleOps, Weight, host};
 
 /// `y_t = weight[ids_t]`. `ids: [T]` (i32), weight `[V, D]`; returns `[T, D]`.
@@ -15,7 +17,7 @@ use super::{MoleOps, Weight, host};
 pub fn embedding(ids: Tensor<1, Int>, weight: &Weight) -> Tensor<2> {
     let ids = ids.into_dispatch();
     Tensor::from_dispatch(match weight {
-        Weight::F32(weight) => <Dispatch as MoleOps>::embedding(ids, weight.clone().into_dispatch()),
+        Weight::F32(weight) => <Dispatch as MoleOps>::mole_embedding(ids, weight.clone().into_dispatch()),
         Weight::F16(packed) => <Dispatch as MoleOps>::embedding_f16(ids, packed.clone().into_dispatch()),
     })
 }
@@ -44,4 +46,33 @@ pub(super) fn kernel(ids: CubeTensor, weight: CubeTensor) -> CubeTensor {
     let params = embedding_wgsl::Params { tokens: tokens as u32, vocab: vocab as u32, d_model: d_model as u32 }.words();
     launch(kernel, &[&ids, &weight, &y], params, per_element(tokens * d_model));
     y
+}
+
+pub(super) fn tracked<B: MoleOps, C: CheckpointStrategy>(
+    ids: IntTensor<B>,
+    weight: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let (weight, node) = weight.into_parts();
+    let [vocab, _] = weight.shape().dims::<2>();
+    let y = B::mole_embedding(ids.clone(), weight);
+    record::<B, C, _, 1>([node], y, (ids, vocab), |(ids, vocab), dy, _| {
+        [Some(B::mole_embedding_backward(dy, ids, vocab))]
+    })
+}
+
+/// Every id's row gets the sum of its tokens' gradients.
+pub(super) fn composed_backward<B: Backend>(dy: FloatTensor<B>, ids: IntTensor<B>, vocab: usize) -> FloatTensor<B> {
+    let [_, d_model] = dy.shape().dims();
+    let ids = B::int_clamp(ids, 0.into(), (vocab as i64 - 1).into());
+    let zeros = B::float_zeros(Shape::new([vocab, d_model]), &dy.device(), FloatDType::F32);
+    B::float_select_assign(zeros, 0, ids, dy, IndexingUpdateOp::Add)
+}
+
+pub(super) fn kernel_backward(dy: CubeTensor, ids: CubeTensor, vocab: usize) -> CubeTensor {
+    let (dy, ids) = (contiguous(dy), contiguous(ids));
+    let [tokens, d_model] = dims(&dy);
+    let dweight = output(&dy, [vocab, d_model as usize], DType::F32);
+    let params = backward_wgsl::Params { tokens, vocab: vocab as u32, d_model }.words();
+    launch(&backward_wgsl::PLAIN, &[&dy, &ids, &dweight], params, per_element(vocab * d_model as usize));
+    dweight
 }

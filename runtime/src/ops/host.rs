@@ -38,3 +38,10 @@ pub(super) fn unpack_f16<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
     halves.convert_to_f32_slice(&mut values);
     B::float_from_data(TensorData::new(values, [rows, pairs * 2]), &device)
 }
+
+/// PCG's output hash (O'Neill 2014): 32 well-mixed bits of any number. The kernels' is `shared/pcg.wgsl`.
+pub(super) fn pcg(value: u32) -> u32 {
+    let state = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
+    (word >> 22) ^ word
+}

@@ -1,13 +1,18 @@
-//! `y = x W^T + b` with a frozen weight in f32 or f16.
+//! `y = x W^T + b` with a weight in f32 or f16; in f32 it may be trained.
 
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, Int, Shape, Tensor};
 use burn_cubecl::tensor::CubeTensor;
-use mole_shaders::{linear as tiled, linear_vec as vec};
+use mole_shaders::{
+    linear as tiled, linear_backward_input as input_wgsl, linear_backward_weight as weight_wgsl, linear_vec as vec,
+    sum_rows as sum_rows_wgsl,
+};
 
 use super::MoleOps;
-use super::launch::{contiguous, launch, output};
+use super::launch::{contiguous, dims, launch, output, per_element};
+use super::tape::record;
 
 /// Up to this many rows the product is bound by reading the weight, and the row kernel wins over the tiled one.
 const VEC_ROWS: usize = 4;
@@ -42,7 +47,7 @@ pub fn linear(x: Tensor<2>, weight: &Weight, bias: Option<&Tensor<1>>) -> Tensor
     let x = x.into_dispatch();
     let bias = bias.map(|bias| bias.clone().into_dispatch());
     Tensor::from_dispatch(match (weight, bias) {
-        (Weight::F32(w), None) => <Dispatch as MoleOps>::linear(x, w.clone().into_dispatch()),
+        (Weight::F32(w), None) => <Dispatch as MoleOps>::mole_linear(x, w.clone().into_dispatch()),
         (Weight::F32(w), Some(bias)) => <Dispatch as MoleOps>::linear_bias(x, w.clone().into_dispatch(), bias),
         (Weight::F16(w), None) => <Dispatch as MoleOps>::linear_f16(x, w.clone().into_dispatch()),
         (Weight::F16(w), Some(bias)) => <Dispatch as MoleOps>::linear_f16_bias(x, w.clone().into_dispatch(), bias),
@@ -93,5 +98,104 @@ pub(super) fn kernel(x: CubeTensor, weight: CubeTensor, bias: Option<CubeTensor>
         (kernel, rows.div_ceil(64) * out_features.div_ceil(64))
     };
     launch(kernel, &buffers, params, workgroups as u32);
+    y
+}
+
+/// A frozen weight's gradient goes to the input alone: `dx = dy W`.
+pub(super) fn tracked_f16<B: MoleOps, C: CheckpointStrategy>(
+    x: FloatTensor<Autodiff<B, C>>,
+    packed: IntTensor<B>,
+    bias: Option<FloatTensor<Autodiff<B, C>>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let (x, x_node) = x.into_parts();
+    match bias.map(|bias| bias.into_parts()) {
+        None => {
+            let y = B::linear_f16(x, packed.clone());
+            record::<B, C, _, 1>([x_node], y, packed, |packed, dy, _| [Some(B::linear_backward_input_f16(dy, packed))])
+        }
+        Some((bias, bias_node)) => {
+            let y = B::linear_f16_bias(x, packed.clone(), bias);
+            record::<B, C, _, 2>([x_node, bias_node], y, packed, |packed, dy, [dx, db]| {
+                let db = db.then(|| B::sum_rows(dy.clone()));
+                [dx.then(|| B::linear_backward_input_f16(dy, packed)), db]
+            })
+        }
+    }
+}
+
+/// `dx = dy W`, `dW = dy^T x`, `db` the sum of the rows of dy.
+pub(super) fn tracked<B: MoleOps, C: CheckpointStrategy>(
+    x: FloatTensor<Autodiff<B, C>>,
+    weight: FloatTensor<Autodiff<B, C>>,
+    bias: Option<FloatTensor<Autodiff<B, C>>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    // A frozen weight, the usual case, does not keep its input alive.
+    let trained = weight.is_tracked();
+    let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
+    let saved = (trained.then(|| x.clone()), weight.clone());
+    match bias.map(|bias| bias.into_parts()) {
+        None => {
+            let y = B::mole_linear(x, weight);
+            record::<B, C, _, 2>([x_node, weight_node], y, saved, |(x, weight), dy, [dx, _]| {
+                let dw = x.map(|x| B::linear_backward_weight(dy.clone(), x));
+                [dx.then(|| B::linear_backward_input(dy, weight)), dw]
+            })
+        }
+        Some((bias, bias_node)) => {
+            let y = B::linear_bias(x, weight, bias);
+            record::<B, C, _, 3>([x_node, weight_node, bias_node], y, saved, |(x, weight), dy, [dx, _, db]| {
+                let dw = x.map(|x| B::linear_backward_weight(dy.clone(), x));
+                let db = db.then(|| B::sum_rows(dy.clone()));
+                [dx.then(|| B::linear_backward_input(dy, weight)), dw, db]
+            })
+        }
+    }
+}
+
+pub(super) fn composed_backward_input<B: Backend>(dy: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(dy, weight)
+}
+
+pub(super) fn composed_backward_weight<B: Backend>(dy: FloatTensor<B>, x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(B::float_transpose(dy), x)
+}
+
+pub(super) fn composed_sum_rows<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let [_, columns] = x.shape().dims();
+    B::float_reshape(B::float_sum_dim(x, 0), Shape::new([columns]))
+}
+
+/// Both weight types: the weight's dtype says which.
+pub(super) fn kernel_backward_input(dy: CubeTensor, weight: CubeTensor) -> CubeTensor {
+    let (dy, weight) = (contiguous(dy), contiguous(weight));
+    let [rows, out_features] = dims(&dy);
+    let [weight_rows, stored] = dims(&weight);
+    assert_eq!(out_features, weight_rows, "linear_backward_input: dy and weight disagree");
+    let (kernel, in_features) = match weight.dtype {
+        DType::U32 => (&input_wgsl::W_F16, 2 * stored),
+        _ => (&input_wgsl::PLAIN, stored),
+    };
+    let dx = output(&dy, [rows as usize, in_features as usize], DType::F32);
+    let params = input_wgsl::Params { rows, out_features, in_features }.words();
+    launch(kernel, &[&dy, &weight, &dx], params, rows.div_ceil(64) * in_features.div_ceil(64));
+    dx
+}
+
+pub(super) fn kernel_backward_weight(dy: CubeTensor, x: CubeTensor) -> CubeTensor {
+    let (dy, x) = (contiguous(dy), contiguous(x));
+    let ([rows, out_features], [x_rows, in_features]) = (dims(&dy), dims(&x));
+    assert_eq!(rows, x_rows, "linear_backward_weight: dy and x disagree");
+    let dw = output(&dy, [out_features as usize, in_features as usize], DType::F32);
+    let params = weight_wgsl::Params { rows, out_features, in_features }.words();
+    launch(&weight_wgsl::PLAIN, &[&dy, &x, &dw], params, out_features.div_ceil(64) * in_features.div_ceil(64));
+    dw
+}
+
+pub(super) fn kernel_sum_rows(x: CubeTensor) -> CubeTensor {
+    let x = contiguous(x);
+    let [rows, columns] = dims(&x);
+    let y = output(&x, [columns as usize], DType::F32);
+    let params = sum_rows_wgsl::Params { rows, columns }.words();
+    launch(&sum_rows_wgsl::PLAIN, &[&x, &y], params, per_element(columns as usize));
     y
 }

@@ -1,44 +1,59 @@
-//! The operations of the model, each with a composed body (burn tensor ops: the CPU path and the oracle of the tests)
-//! and a kernel body (WGSL through cubecl).
+//! The operations of the model, each with a composed body (burn tensor ops: the CPU path and the oracle of the tests),
+//! a kernel body (WGSL through cubecl), and an explicit gradient, itself made of such operations.
 //!
-//! A file holds one operation whole: the public function on [`burn::Tensor`], `composed`, and `kernel`. [`MoleOps`] is
-//! the extension trait through which burn picks the body by the tensor's device.
+//! A file holds one operation whole: the public function on [`burn::Tensor`], `composed`, `kernel` and `tracked`, each
+//! with its `_backward`. [`MoleOps`] is the extension trait through which burn picks the body by the tensor's device.
 //!
 //! Shape letters: B batch, T tokens (queries), S keys, H query heads, G key/value heads, Dh head width, D model width,
-//! V vocabulary, N pictures, P patches.
+//! V vocabulary, N pictures, P patches, E experts, R rows.
 
 mod activation;
 mod attention;
+mod cross_entropy;
+mod cube;
+mod dropout;
 mod embedding;
+mod expert_group;
+mod gradients;
 mod host;
 mod kv_write;
 mod launch;
 mod linear;
+mod lora;
+mod lora_experts;
 mod norm;
 mod patch_embed;
 mod rotary;
+mod router_top1;
 mod sample;
+mod tape;
 
 pub use activation::{gelu, quick_gelu, swiglu};
 pub use attention::{AttentionMask, MAX_HEAD_DIM, attention};
+pub use cross_entropy::cross_entropy;
+pub use dropout::dropout;
 pub use embedding::embedding;
+pub use expert_group::{ExpertGroups, SortedTokens, expert_group};
 pub use kv_write::kv_write;
 pub use launch::{poison_outputs, run_kernel};
 pub use linear::{Weight, linear};
+pub use lora::lora;
+pub use lora_experts::lora_experts;
 pub use norm::{layer_norm, rms_norm};
 pub use patch_embed::patch_embed;
-pub use rotary::{rotary, rotary_table};
+pub use rotary::{Rotation, rotary, rotary_table};
+pub use router_top1::{MAX_EXPERTS, router_top1};
 pub use sample::{NO_TOKEN, SampleParams, SampleState, sample};
+pub use tape::with_composed_gradients;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Flex, backend_extension};
-use burn_cubecl::CubeBackend;
+use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
 
 /// The operations a device must offer beyond burn's own. The default bodies are the composed ones.
-#[backend_extension(Cube, Flex)]
+#[backend_extension(Cube, Flex, Autodiff)]
 pub trait MoleOps: Backend {
-    /// See [`linear`]; weight in f32, no bias.
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+    /// See [`linear`]; weight in f32, no bias. Names that burn has too begin with `mole_`.
+    fn mole_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::composed::<Self>(x, weight, None)
     }
 
@@ -58,7 +73,7 @@ pub trait MoleOps: Backend {
     }
 
     /// See [`embedding`]; weight in f32.
-    fn embedding(ids: IntTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn mole_embedding(ids: IntTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         embedding::composed::<Self>(ids, weight)
     }
 
@@ -83,8 +98,13 @@ pub trait MoleOps: Backend {
     }
 
     /// See [`rotary`].
-    fn rotary(x: FloatTensor<Self>, table: FloatTensor<Self>, position: IntTensor<Self>) -> FloatTensor<Self> {
-        rotary::composed::<Self>(x, table, position)
+    fn rotary(
+        x: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        position: IntTensor<Self>,
+        rotation: Rotation,
+    ) -> FloatTensor<Self> {
+        rotary::composed::<Self>(x, table, position, rotation)
     }
 
     /// See [`kv_write`].
@@ -133,89 +153,217 @@ pub trait MoleOps: Backend {
     ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>) {
         sample::composed::<Self>(logits, seen, state, params)
     }
-}
 
-impl MoleOps for Flex {}
-
-impl MoleOps for CubeBackend {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::kernel(x, weight, None)
+    /// The gradient of [`linear`] in x, `dy W`; weight in f32.
+    fn linear_backward_input(dy: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::composed_backward_input::<Self>(dy, weight)
     }
 
-    fn linear_bias(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::kernel(x, weight, Some(bias))
+    /// The gradient of [`linear`] in x, `dy W`; weight in f16, packed two to a u32.
+    fn linear_backward_input_f16(dy: FloatTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
+        linear::composed_backward_input::<Self>(dy, host::unpack_f16::<Self>(packed))
     }
 
-    fn linear_f16(x: FloatTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
-        linear::kernel(x, packed, None)
+    /// The gradient of [`linear`] in its weight, `dy^T x`.
+    fn linear_backward_weight(dy: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::composed_backward_weight::<Self>(dy, x)
     }
 
-    fn linear_f16_bias(x: FloatTensor<Self>, packed: IntTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::kernel(x, packed, Some(bias))
+    /// `[R, N]` summed to `[N]`: the gradient of what is added to every row.
+    fn sum_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::composed_sum_rows::<Self>(x)
     }
 
-    fn embedding(ids: IntTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        embedding::kernel(ids, weight)
+    /// The gradient of [`embedding`] in its table.
+    fn mole_embedding_backward(dy: FloatTensor<Self>, ids: IntTensor<Self>, vocab: usize) -> FloatTensor<Self> {
+        embedding::composed_backward::<Self>(dy, ids, vocab)
     }
 
-    fn embedding_f16(ids: IntTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
-        embedding::kernel(ids, packed)
-    }
-
-    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
-        norm::kernel_rms(x, weight, eps)
-    }
-
-    fn mole_layer_norm(
+    /// The gradient of [`rms_norm`] in x.
+    fn rms_norm_backward(
+        dy: FloatTensor<Self>,
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
         eps: f32,
     ) -> FloatTensor<Self> {
-        norm::kernel_layer(x, weight, bias, eps)
+        norm::composed_rms_backward::<Self>(dy, x, weight, eps)
     }
 
-    fn rotary(x: FloatTensor<Self>, table: FloatTensor<Self>, position: IntTensor<Self>) -> FloatTensor<Self> {
-        rotary::kernel(x, table, position)
+    /// The gradient of [`layer_norm`] in x.
+    fn layer_norm_backward(
+        dy: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        norm::composed_layer_backward::<Self>(dy, x, weight, eps)
     }
 
-    fn kv_write(cache: FloatTensor<Self>, value: FloatTensor<Self>, position: IntTensor<Self>) -> FloatTensor<Self> {
-        kv_write::kernel(cache, value, position)
-    }
-
-    fn mole_attention(
+    /// The gradients of [`attention`] in q, k and v; y is its output.
+    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+    fn attention_backward(
+        dy: FloatTensor<Self>,
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
+        y: FloatTensor<Self>,
         key_range: IntTensor<Self>,
         position: IntTensor<Self>,
         mask: AttentionMask,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        attention::composed_backward::<Self>(dy, q, k, v, y, key_range, position, mask)
+    }
+
+    /// The gradients of [`swiglu`] in gate and up.
+    fn swiglu_backward(
+        dy: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        activation::composed_swiglu_backward::<Self>(dy, gate, up)
+    }
+
+    /// The gradient of [`gelu`].
+    fn mole_gelu_backward(dy: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        activation::composed_gelu_backward::<Self>(dy, x)
+    }
+
+    /// The gradient of [`quick_gelu`].
+    fn quick_gelu_backward(dy: FloatTensor<Self>, x: FloatTensor<Self>) -> FloatTensor<Self> {
+        activation::composed_quick_gelu_backward::<Self>(dy, x)
+    }
+
+    /// See [`dropout`]. Named apart from burn's own.
+    fn mole_dropout(x: FloatTensor<Self>, seed: u32, probability: f32) -> FloatTensor<Self> {
+        dropout::composed::<Self>(x, seed, probability)
+    }
+
+    /// See [`lora`].
+    fn lora(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scale: f32,
     ) -> FloatTensor<Self> {
-        attention::kernel(q, k, v, key_range, position, mask)
+        lora::composed::<Self>(base, x, a, b, scale)
     }
 
-    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        activation::kernel_swiglu(gate, up)
+    /// The gradients of [`lora`] in x, A and B.
+    fn lora_backward(
+        dy: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        scale: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        lora::composed_backward::<Self>(dy, x, a, b, scale)
     }
 
-    fn mole_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        activation::kernel_gelu(x)
+    /// See [`router_top1`]. Returns the probabilities and the expert.
+    fn router_top1(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, IntTensor<Self>) {
+        router_top1::composed::<Self>(x, weight, bias)
     }
 
-    fn quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        activation::kernel_quick_gelu(x)
+    /// The gradient of [`router_top1`]'s logits from that of its probabilities.
+    fn router_top1_backward(dprobs: FloatTensor<Self>, probs: FloatTensor<Self>) -> FloatTensor<Self> {
+        router_top1::composed_backward::<Self>(dprobs, probs)
     }
 
-    fn unfold_patches(pixels: FloatTensor<Self>, patch_size: usize) -> FloatTensor<Self> {
-        patch_embed::kernel(pixels, patch_size)
+    /// See [`expert_group`]. Returns the offsets and the permutation.
+    fn expert_group(index: IntTensor<Self>, experts: usize) -> (IntTensor<Self>, IntTensor<Self>) {
+        expert_group::composed::<Self>(index, experts)
     }
 
-    fn sample(
+    /// See [`lora_experts`]; tokens sorted by expert.
+    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+    fn lora_experts(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        offsets: IntTensor<Self>,
+        permutation: IntTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        let groups = lora_experts::host_groups::<Self>(offsets, permutation);
+        lora_experts::composed::<Self>(base, x, a, b, gate, &groups, scale)
+    }
+
+    /// See [`lora_experts`]; few tokens, as they are.
+    fn lora_experts_few(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        index: IntTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        let [experts, ..] = a.shape().dims::<3>();
+        let groups = expert_group::HostGroups::sort(&host::ints::<Self>(index), experts);
+        lora_experts::composed::<Self>(base, x, a, b, gate, &groups, scale)
+    }
+
+    /// The gradients of [`lora_experts`] in x, A, B and the gate.
+    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+    fn lora_experts_backward(
+        dy: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+        offsets: IntTensor<Self>,
+        permutation: IntTensor<Self>,
+        scale: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let groups = lora_experts::host_groups::<Self>(offsets, permutation);
+        lora_experts::composed_backward::<Self>(dy, x, a, b, gate, &groups, scale)
+    }
+
+    /// See [`cross_entropy`]; weight in f32.
+    fn cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        cross_entropy::chunked::<Self>(hidden, cross_entropy::Output::F32(weight), targets)
+    }
+
+    /// See [`cross_entropy`]; weight in f16, packed two to a u32.
+    fn cross_entropy_f16(
+        hidden: FloatTensor<Self>,
+        packed: IntTensor<Self>,
+        targets: IntTensor<Self>,
+    ) -> FloatTensor<Self> {
+        cross_entropy::chunked::<Self>(hidden, cross_entropy::Output::F16(packed), targets)
+    }
+
+    /// Takes the logits of one chunk of the vocabulary, beginning at id `first`, into [`cross_entropy`]'s statistics.
+    fn cross_entropy_chunk(
         logits: FloatTensor<Self>,
-        seen: IntTensor<Self>,
-        state: IntTensor<Self>,
-        params: SampleParams,
-    ) -> (IntTensor<Self>, IntTensor<Self>, IntTensor<Self>) {
-        sample::kernel(logits, seen, state, params)
+        targets: IntTensor<Self>,
+        stats: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        cross_entropy::composed_chunk::<Self>(logits, targets, stats, first)
+    }
+
+    /// The gradient of [`cross_entropy`] in the logits of one chunk.
+    fn cross_entropy_chunk_backward(
+        logits: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        stats: FloatTensor<Self>,
+        dloss: FloatTensor<Self>,
+        first: usize,
+    ) -> FloatTensor<Self> {
+        cross_entropy::composed_chunk_backward::<Self>(logits, targets, stats, dloss, first)
     }
 }
+
+impl MoleOps for Flex {}

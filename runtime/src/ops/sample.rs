@@ -11,6 +11,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::sample as sample_wgsl;
 
+use super::host::pcg;
 use super::launch::{contiguous, launch, output};
 use super::{MoleOps, host};
 
@@ -146,13 +147,6 @@ fn threshold(logits: &[f32], params: SampleParams) -> f32 {
         }
     }
     least
-}
-
-/// PCG's output hash (O'Neill 2014).
-fn pcg(value: u32) -> u32 {
-    let state = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
-    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
-    (word >> 22) ^ word
 }
 
 fn gumbel(seed: u32, step: u32, i: u32) -> f32 {

@@ -1,0 +1,143 @@
+//! The gradients of attention: scores are made again from queries and keys, so that memory stays linear in the sequence
+//! (arXiv 2205.14135, algorithm 4).
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, TensorMetadata};
+use burn::tensor::{DType, Shape, Slice, TensorData};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+use mole_shaders::{attention_backward_kv as kv_wgsl, attention_backward_q as q_wgsl, attention_stats as stats_wgsl};
+
+use super::AttentionMask;
+use crate::ops::launch::{contiguous, dims, launch, output};
+use crate::ops::tape::record;
+use crate::ops::{MoleOps, host};
+
+/// The gradients of queries, keys and values.
+type Gradients<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>);
+
+pub(in crate::ops) fn tracked<B: MoleOps, C: CheckpointStrategy>(
+    q: FloatTensor<Autodiff<B, C>>,
+    k: FloatTensor<Autodiff<B, C>>,
+    v: FloatTensor<Autodiff<B, C>>,
+    key_range: IntTensor<B>,
+    position: IntTensor<B>,
+    mask: AttentionMask,
+) -> FloatTensor<Autodiff<B, C>> {
+    let ((q, q_node), (k, k_node), (v, v_node)) = (q.into_parts(), k.into_parts(), v.into_parts());
+    let y = B::mole_attention(q.clone(), k.clone(), v.clone(), key_range.clone(), position.clone(), mask);
+    let saved = (q, k, v, y.clone(), key_range, position, mask);
+    record::<B, C, _, 3>([q_node, k_node, v_node], y, saved, |(q, k, v, y, key_range, position, mask), dy, _| {
+        let (dq, dk, dv) = B::attention_backward(dy, q, k, v, y, key_range, position, mask);
+        [Some(dq), Some(dk), Some(dv)]
+    })
+}
+
+/// With `P` the softmax and `dS = P (dy v^T - <dy, y>)`: `dq = scale dS k`, `dk = scale dS^T q`, `dv = P^T dy`; heads of
+/// one group add up in dk and dv.
+#[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+pub(in crate::ops) fn composed_backward<B: Backend>(
+    dy: FloatTensor<B>,
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    y: FloatTensor<B>,
+    key_range: IntTensor<B>,
+    position: IntTensor<B>,
+    mask: AttentionMask,
+) -> Gradients<B> {
+    let [batch, queries, heads, head_dim] = q.shape().dims();
+    let [_, keys, kv_heads, _] = k.shape().dims::<4>();
+    let group = heads / kv_heads;
+    let (ranges, position) = (host::ints::<B>(key_range), host::ints::<B>(position)[0]);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let (mut dq, mut dk, mut dv) = (Vec::new(), Vec::new(), Vec::new());
+    for b in 0..batch {
+        let one = [Slice::new(b as isize, Some(b as isize + 1), 1)];
+        // Queries and their gradients as [G, group T, Dh]: heads of one group share a key head.
+        let by_query = |tensor: &FloatTensor<B>| {
+            let tensor = B::float_permute(B::float_slice(tensor.clone(), &one), &[0, 2, 1, 3]);
+            B::float_reshape(tensor, Shape::new([kv_heads, group * queries, head_dim]))
+        };
+        let by_key = |tensor: &FloatTensor<B>| {
+            let tensor = B::float_permute(B::float_slice(tensor.clone(), &one), &[0, 2, 1, 3]);
+            B::float_reshape(tensor, Shape::new([kv_heads, keys, head_dim]))
+        };
+        let (q, dy, y) = (B::float_mul_scalar(by_query(&q), scale.into()), by_query(&dy), by_query(&y));
+        let (k, v) = (by_key(&k), by_key(&v));
+
+        let visible = |t: usize, key: i32| {
+            let in_range = (ranges[2 * b]..ranges[2 * b + 1]).contains(&key);
+            in_range && (mask == AttentionMask::Full || key <= position + t as i32)
+        };
+        let seen: Vec<f32> = (0..group * queries)
+            .flat_map(|row| (0..keys as i32).map(move |key| (row % queries, key)))
+            .map(|(t, key)| if visible(t, key) { 1.0 } else { 0.0 })
+            .collect();
+        let seen = B::float_from_data(TensorData::new(seen, [1, group * queries, keys]), &q.device());
+        let hidden = B::float_mul_scalar(B::float_sub_scalar(seen.clone(), 1.0.into()), 1e30.into());
+        let scores = B::float_matmul(q.clone(), B::float_swap_dims(k.clone(), 1, 2));
+        let probs = B::float_mul(B::softmax(B::float_add(scores, hidden), 2), seen);
+
+        let delta = B::float_sum_dim(B::float_mul(dy.clone(), y), 2);
+        let dprobs = B::float_matmul(dy.clone(), B::float_swap_dims(v, 1, 2));
+        let dscores = B::float_mul(probs.clone(), B::float_sub(dprobs, delta));
+        // Back to [1, tokens, heads, Dh].
+        let back = |tensor, heads: usize, tokens: usize| {
+            B::float_permute(B::float_reshape(tensor, Shape::new([1, heads, tokens, head_dim])), &[0, 2, 1, 3])
+        };
+        let dq_b = B::float_mul_scalar(B::float_matmul(dscores.clone(), k), scale.into());
+        dq.push(back(dq_b, heads, queries));
+        dk.push(back(B::float_matmul(B::float_swap_dims(dscores, 1, 2), q), kv_heads, keys));
+        dv.push(back(B::float_matmul(B::float_swap_dims(probs, 1, 2), dy), kv_heads, keys));
+    }
+    (B::float_cat(dq, 0), B::float_cat(dk, 0), B::float_cat(dv, 0))
+}
+
+#[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+pub(in crate::ops) fn kernel_backward(
+    dy: CubeTensor,
+    q: CubeTensor,
+    k: CubeTensor,
+    v: CubeTensor,
+    y: CubeTensor,
+    key_range: CubeTensor,
+    position: CubeTensor,
+    mask: AttentionMask,
+) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let (dy, q, k, v, y) = (contiguous(dy), contiguous(q), contiguous(k), contiguous(v), contiguous(y));
+    let (key_range, position) = (contiguous(key_range), contiguous(position));
+    let [batch, queries, heads, head_dim] = dims(&q);
+    let [_, keys, kv_heads, _] = dims(&k);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let causal = mask == AttentionMask::Causal;
+    let position = if causal { vec![&position] } else { Vec::new() };
+    let run = |[plain, masked]: [&'static mole_shaders::Kernel; 2], buffers: &[&CubeTensor], params, workgroups| {
+        let buffers = [buffers, &position].concat();
+        launch(if causal { masked } else { plain }, &buffers, params, workgroups);
+    };
+
+    let stats = output(&q, [batch, queries, heads, 2].map(|dim| dim as usize), DType::F32);
+    let params = stats_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    let per_query = batch * queries * heads;
+    let kernels = [&stats_wgsl::PLAIN, &stats_wgsl::CAUSAL];
+    run(kernels, &[&q, &k, &dy, &y, &key_range, &stats], params, per_query);
+
+    let dq = output(&q, q.shape(), DType::F32);
+    let params = q_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    let kernels = [&q_wgsl::PLAIN, &q_wgsl::CAUSAL];
+    run(kernels, &[&q, &k, &v, &dy, &stats, &key_range, &dq], params, per_query);
+
+    // One buffer for both: a kernel may bind eight.
+    let dkv = output(&k, [2, batch, keys, kv_heads, head_dim].map(|dim| dim as usize), DType::F32);
+    let params = kv_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    let kernels = [&kv_wgsl::PLAIN, &kv_wgsl::CAUSAL];
+    run(kernels, &[&q, &k, &v, &dy, &stats, &key_range, &dkv], params, batch * keys * kv_heads);
+    let half = |i: isize| {
+        let part = CubeBackend::float_slice(dkv.clone(), &[Slice::new(i, Some(i + 1), 1)]);
+        CubeBackend::float_reshape(part, k.shape())
+    };
+    (dq, half(0), half(1))
+}

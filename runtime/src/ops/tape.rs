@@ -1,0 +1,69 @@
+//! Puts an operation with its explicit gradient on burn's tape.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+
+use burn::backend::Autodiff;
+use burn::backend::Backend;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+
+/// An operation's gradient: from what the forward pass saved, the output's gradient, and which inputs want one, to the
+/// inputs' gradients. `None` where none is wanted.
+pub(super) type Gradient<B, S, const N: usize> = fn(S, FloatTensor<B>, [bool; N]) -> [Option<FloatTensor<B>>; N];
+
+struct Explicit<B: Backend, S, const N: usize>(Gradient<B, S, N>);
+
+impl<B: Backend, S, const N: usize> Debug for Explicit<B, S, N> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Explicit")
+    }
+}
+
+impl<B: Backend, S: Clone + Debug + Send + 'static, const N: usize> Backward<B, N> for Explicit<B, S, N> {
+    type State = S;
+
+    fn backward(self, ops: Ops<S, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let dy = gradients.consume::<B>(&ops.node);
+        let wanted = ops.parents.each_ref().map(Option::is_some);
+        for (parent, gradient) in ops.parents.into_iter().zip((self.0)(ops.state, dy, wanted)) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                gradients.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+/// The output of an operation as a tensor that knows how to send its gradient back to `inputs`.
+pub(super) fn record<B: Backend, C: CheckpointStrategy, S: Clone + Debug + Send + 'static, const N: usize>(
+    inputs: [NodeGuard; N],
+    output: FloatTensor<B>,
+    saved: S,
+    gradient: Gradient<B, S, N>,
+) -> FloatTensor<Autodiff<B, C>> {
+    match Explicit(gradient).prepare::<C>(inputs).compute_bound().stateful() {
+        OpsKind::Tracked(operation) => operation.finish(saved, output),
+        OpsKind::UnTracked(operation) => operation.finish(output),
+    }
+}
+
+thread_local! {
+    static COMPOSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` with every operation's gradient derived by burn from the composed body, instead of our explicit one: the
+/// oracle of the gradient tests.
+pub fn with_composed_gradients<T>(work: impl FnOnce() -> T) -> T {
+    COMPOSED.set(true);
+    let result = work();
+    COMPOSED.set(false);
+    result
+}
+
+/// Whether [`with_composed_gradients`] is running.
+pub(super) fn composed_gradients() -> bool {
+    COMPOSED.get()
+}
