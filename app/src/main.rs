@@ -1,6 +1,7 @@
 //! `llava-mole`: talk about pictures, from the command line.
 
 mod cli;
+mod figures;
 
 use std::process::ExitCode;
 

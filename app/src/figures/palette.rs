@@ -1,0 +1,64 @@
+//! Colours that stay apart for colour-blind eyes.
+
+/// A colour, 8 bits a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb(pub u8, pub u8, pub u8);
+
+/// Text and the curve that matters most.
+pub const INK: Rgb = Rgb(34, 34, 34);
+/// Labels of axes.
+pub const MUTED: Rgb = Rgb(105, 105, 105);
+/// What is seen through: the raw curve below the smoothed one.
+pub const PALE: Rgb = Rgb(205, 208, 214);
+/// Lines of the grid.
+pub const GRID: Rgb = Rgb(232, 234, 238);
+
+/// The qualitative colours of Okabe and Ito (2008), but for black, which is the mean's, and yellow, which white drowns.
+const DATASETS: [Rgb; 6] =
+    [Rgb(0, 114, 178), Rgb(230, 159, 0), Rgb(0, 158, 115), Rgb(213, 94, 0), Rgb(204, 121, 167), Rgb(86, 180, 233)];
+
+/// The colour of the n-th dataset; they repeat after six.
+pub fn dataset_color(index: usize) -> Rgb {
+    DATASETS[index % DATASETS.len()]
+}
+
+/// Five points on the viridis scale (van der Walt and Smith 2015), whose lightness rises evenly.
+const SCALE: [Rgb; 5] = [Rgb(68, 1, 84), Rgb(59, 82, 139), Rgb(33, 145, 140), Rgb(94, 201, 98), Rgb(253, 231, 37)];
+
+/// The colour of a fraction: dark 0, bright 1, what lies outside as the nearer end.
+pub fn scale_color(fraction: f32) -> Rgb {
+    let at = fraction.clamp(0.0, 1.0) * (SCALE.len() - 1) as f32;
+    let lower = (at as usize).min(SCALE.len() - 2);
+    let (a, b, t) = (SCALE[lower], SCALE[lower + 1], at - lower as f32);
+    let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * t).round() as u8;
+    Rgb(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+}
+
+/// Black or white, whichever is read better on a colour (WCAG's relative luminance, with a square for the gamma).
+pub fn ink_on(Rgb(r, g, b): Rgb) -> Rgb {
+    let linear = |channel: u8| (f32::from(channel) / 255.0).powi(2);
+    let luminance = 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    // Where the contrast (L + 0.05) / (L' + 0.05) is the same against white and black: sqrt(1.05 * 0.05) - 0.05.
+    if luminance < 0.18 { Rgb(255, 255, 255) } else { Rgb(0, 0, 0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scale_hits_its_stops_and_rises() {
+        assert_eq!(scale_color(0.0), SCALE[0]);
+        assert_eq!(scale_color(0.5), SCALE[2]);
+        assert_eq!(scale_color(1.0), SCALE[4]);
+        assert_eq!((scale_color(-1.0), scale_color(2.0)), (SCALE[0], SCALE[4]));
+        let green = |i: u8| scale_color(f32::from(i) / 100.0).1;
+        assert!((0..100).all(|i| green(i) <= green(i + 1)));
+    }
+
+    #[test]
+    fn text_is_light_on_dark() {
+        assert_eq!(ink_on(scale_color(0.0)), Rgb(255, 255, 255));
+        assert_eq!(ink_on(scale_color(1.0)), Rgb(0, 0, 0));
+    }
+}
