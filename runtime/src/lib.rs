@@ -5,9 +5,11 @@
 //! [`weights`], [`image`] and [`text`]. ARCHITECTURE.md is the map.
 #![recursion_limit = "256"]
 
+pub mod data;
 pub mod device;
 pub mod engine;
 pub mod error;
+pub mod eval;
 pub mod generate;
 pub mod image;
 pub mod model;

@@ -30,7 +30,9 @@ const VICUNA_V1: &str = "\
         {{- 'ASSISTANT: ' + message.content + eos_token }}
     {%- endif -%}
 {%- endfor -%}
-{{- 'ASSISTANT:' }}";
+{%- if add_generation_prompt -%}
+    {{- 'ASSISTANT:' }}
+{%- endif -%}";
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +121,28 @@ impl ChatTemplate {
     /// [`Error::ChatTemplate`] when the template refuses or fails; [`Error::Prompt`] when a message has more [`IMAGE`]
     /// than pictures.
     pub fn render(&self, messages: &[Message]) -> Result<String> {
+        self.render_values(self.values(messages)?, true)
+    }
+
+    /// The conversation as it stands, without the prompt for another answer.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_history(&self, messages: &[Message]) -> Result<String> {
+        self.render_values(self.values(messages)?, false)
+    }
+
+    /// What the template writes at the end of an answer, if it was given such a token.
+    pub(super) fn eos_token(&self) -> Option<&str> {
+        self.eos_token.as_deref()
+    }
+
+    /// An error about the template.
+    pub(super) fn refuse(&self, reason: String) -> Error {
+        Error::ChatTemplate { file: self.file.clone(), reason }
+    }
+
+    fn values(&self, messages: &[Message]) -> Result<Vec<Value>> {
         let messages = messages.iter().map(|message| {
             let placed = message.text.matches(IMAGE).count();
             if placed > message.images {
@@ -130,7 +154,7 @@ impl ChatTemplate {
             }
             Ok(context! { role => message.role.name(), content => self.content(message, message.images - placed) })
         });
-        self.render_values(messages.collect::<Result<Vec<Value>>>()?)
+        messages.collect()
     }
 
     /// The content of a message; `unplaced` pictures come before its text.
@@ -146,18 +170,17 @@ impl ChatTemplate {
         }
     }
 
-    fn render_values(&self, messages: Vec<Value>) -> Result<String> {
+    fn render_values(&self, messages: Vec<Value>, add_generation_prompt: bool) -> Result<String> {
         let count = messages.len();
         let context = context! {
             messages,
-            add_generation_prompt => true,
+            add_generation_prompt,
             bos_token => self.bos_token,
             eos_token => self.eos_token,
             tools => (),
             documents => (),
         };
-        let refuse = |reason| Error::ChatTemplate { file: self.file.clone(), reason };
-        self.template.render(context, count).map_err(refuse)
+        self.template.render(context, count).map_err(|reason| self.refuse(reason))
     }
 
     /// Finds the form of content that the template understands, by a question with a picture in each form.
@@ -165,7 +188,7 @@ impl ChatTemplate {
         const QUESTION: &str = "probe-question";
         // A key that no template reads: it shows up only where the list itself is printed.
         const LEAK: &str = "probe-leak";
-        let ask = |content: Value| self.render_values(vec![context! { role => "user", content }]);
+        let ask = |content: Value| self.render_values(vec![context! { role => "user", content }], true);
 
         let text = context! { type => "text", text => QUESTION, leak => LEAK };
         let parts = ask([context! { type => "image" }, text].into_iter().collect());
@@ -176,10 +199,7 @@ impl ChatTemplate {
         match ask(QUESTION.into()) {
             Ok(prompt) if prompt.contains(QUESTION) => Ok(ContentFormat::Text),
             _ if parts.is_some() => Ok(ContentFormat::TextParts),
-            Ok(_) => Err(Error::ChatTemplate {
-                file: self.file.clone(),
-                reason: "leaves out the user's question: it is no chat template".to_owned(),
-            }),
+            Ok(_) => Err(self.refuse("leaves out the user's question: it is no chat template".to_owned())),
             Err(error) => Err(error),
         }
     }
@@ -229,6 +249,10 @@ mod tests {
             vicuna.render(&messages).unwrap(),
             format!("{system} USER: <image>\nWhat is it? ASSISTANT: A cat.</s>USER: Sure? ASSISTANT:")
         );
+        assert_eq!(
+            vicuna.render_history(&messages[..2]).unwrap(),
+            format!("{system} USER: <image>\nWhat is it? ASSISTANT: A cat.</s>")
+        );
         messages.insert(0, message(Role::System, "Be brief.", 0));
         assert!(vicuna.render(&messages).unwrap().starts_with("Be brief. USER: <image>\nWhat"));
     }
@@ -246,6 +270,8 @@ mod tests {
         // Transformers 5.23 with Jinja 3.1: `apply_chat_template`.
         let expected = "Be brief. USER: <image>\n<image>\nWhat? ASSISTANT: A cat. USER: Sure? ASSISTANT:";
         assert_eq!(llava.render(&messages).unwrap(), expected);
+        let history = "Be brief. USER: <image>\n<image>\nWhat? ASSISTANT: A cat. USER: Sure? ";
+        assert_eq!(llava.render_history(&messages).unwrap(), history);
     }
 
     #[test]

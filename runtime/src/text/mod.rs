@@ -7,6 +7,7 @@
 //! The tokenizer and the template come with the checkpoint, which may come from anywhere: both are checked for what
 //! would bring the process down before they are used.
 
+mod answers;
 mod chat;
 mod find;
 mod guard;
@@ -15,11 +16,12 @@ mod prompt;
 mod stream;
 mod tags;
 #[cfg(test)]
-mod tiny;
+pub(crate) mod tiny;
 mod tokenizer;
 
+pub use answers::Conversation;
 pub use chat::{ChatTemplate, Message, Role};
 pub use find::find_template;
-pub use prompt::{IMAGE, ImageToken};
+pub use prompt::{IMAGE, ImageToken, PromptToken};
 pub use stream::DecodeStream;
 pub use tokenizer::{MAX_PROMPT_BYTES, Tokenizer};

@@ -20,6 +20,15 @@ impl ImageToken {
     pub const LLAVA: Self = Self(-200);
 }
 
+/// A token of a prompt, and the text it is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PromptToken {
+    /// Its id, or what stands for a picture.
+    pub id: i64,
+    /// The byte of the prompt it begins at; none where the tokenizer adds it, as it does BOS.
+    pub start: Option<usize>,
+}
+
 impl Tokenizer {
     /// The ids of a prompt, with one `image_token` for each [`IMAGE`] in it.
     ///
@@ -28,33 +37,53 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_with_images(&self, text: &str, image_token: ImageToken) -> Result<Vec<i64>> {
-        let mut ids = match self.token_to_id(IMAGE) {
+        Ok(self.encode_prompt(text, image_token)?.into_iter().map(|token| token.id).collect())
+    }
+
+    /// As [`Tokenizer::encode_with_images`], and where in the prompt each token begins.
+    ///
+    /// A space belongs to the word after it; the bytes of a character that the vocabulary lacks all begin where it does.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_prompt(&self, text: &str, image_token: ImageToken) -> Result<Vec<PromptToken>> {
+        let mut tokens = match self.token_to_id(IMAGE) {
             Some(image) => {
                 let stands_for = |id: u32| if id == image { image_token.0 } else { i64::from(id) };
-                self.encode(text)?.into_iter().map(stands_for).collect()
+                let tokens = self.encode_with_starts(text)?.into_iter();
+                tokens.map(|(id, start)| PromptToken { id: stands_for(id), start }).collect()
             }
             None => self.encode_in_parts(text, image_token)?,
         };
         let bos = self.bos_token().and_then(|token| self.token_to_id(token)).map(i64::from);
-        if bos.is_some_and(|bos| ids.starts_with(&[bos, bos])) {
-            ids.remove(0);
+        if let [first, second, ..] = tokens[..]
+            && Some(first.id) == bos
+            && first.id == second.id
+        {
+            tokens.remove(0);
         }
-        Ok(ids)
+        Ok(tokens)
     }
 
-    fn encode_in_parts(&self, text: &str, image_token: ImageToken) -> Result<Vec<i64>> {
+    fn encode_in_parts(&self, text: &str, image_token: ImageToken) -> Result<Vec<PromptToken>> {
         let bos = self.bos_token().and_then(|token| self.token_to_id(token));
-        let mut ids = Vec::new();
+        let mut tokens = Vec::new();
+        let mut part_start = 0;
         for (at, part) in text.split(IMAGE).enumerate() {
-            let encoded = self.encode(part)?;
+            let encoded = self.encode_with_starts(part)?;
             // Each part begins with a BOS of its own; only the first stays.
-            let repeated = at > 0 && bos.is_some() && encoded.first().copied() == bos;
+            let repeated = at > 0 && bos.is_some() && encoded.first().map(|&(id, _)| id) == bos;
             if at > 0 {
-                ids.push(image_token.0);
+                tokens.push(PromptToken { id: image_token.0, start: Some(part_start) });
+                part_start += IMAGE.len();
             }
-            ids.extend(encoded[usize::from(repeated)..].iter().copied().map(i64::from));
+            let placed = encoded[usize::from(repeated)..].iter();
+            tokens.extend(
+                placed.map(|&(id, start)| PromptToken { id: id.into(), start: start.map(|start| part_start + start) }),
+            );
+            part_start += part.len();
         }
-        Ok(ids)
+        Ok(tokens)
     }
 }
 
@@ -115,5 +144,24 @@ mod tests {
             let written = tokenizer.encode_with_images("<s>hi<image>", ImageToken::LLAVA).unwrap();
             assert_eq!(written, tokenizer.encode_with_images("hi<image>", ImageToken::LLAVA).unwrap());
         }
+    }
+
+    #[test]
+    fn every_token_knows_where_it_begins() {
+        let text = "hi: <image>\na 你</s>hi";
+        for tokenizer in [tiny::tokenizer(), without_image()] {
+            let tokens = tokenizer.encode_prompt(text, ImageToken::LLAVA).unwrap();
+            let ids: Vec<i64> = tokens.iter().map(|token| token.id).collect();
+            assert_eq!(ids, tokenizer.encode_with_images(text, ImageToken::LLAVA).unwrap());
+            let starts: Vec<Option<usize>> = tokens.iter().map(|token| token.start).collect();
+            // ▁hi, :, ▁, <image>, ▁, newline, a, ▁, 你, </s>, ▁hi
+            let expected = [0, 2, 3, 4, 11, 11, 12, 13, 14, 17, 21];
+            assert_eq!(starts[0], None, "BOS is not in the text");
+            assert_eq!(starts[1..], expected.map(Some));
+        }
+        // Written out, BOS is part of the text.
+        let tokens = tiny::tokenizer().encode_prompt("<s>😀", ImageToken::LLAVA).unwrap();
+        assert_eq!(tokens[0], PromptToken { id: 1, start: Some(0) });
+        assert_eq!(tokens[2..].iter().map(|token| token.start).collect::<Vec<_>>(), [Some(3); 4]);
     }
 }

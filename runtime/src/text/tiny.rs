@@ -1,4 +1,4 @@
-//! A Llama-style tokenizer small enough to write down, for the tests of this module.
+//! A Llama-style tokenizer small enough to write down, for the tests of this module and of those that use it.
 //!
 //! Ids: `<unk>` 0, `<s>` 1, `</s>` 2, the 256 bytes from 3, then the letters and words of [`WORDS`] from 259, then
 //! `<image>` and `<pad>`.
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Tokenizer;
 
 /// Single characters first, then what the merges make of them.
-pub(super) const WORDS: [&str; 20] =
+pub(crate) const WORDS: [&str; 20] =
     ["▁", "a", "b", "h", "i", "e", "l", "o", "你", "▁h", "▁hi", "▁a", "lo", "el", "▁b", "ab", "▁▁", "▁▁▁▁", "hi", ":"];
 
 const MERGES: [[&str; 2]; 10] = [
@@ -25,10 +25,10 @@ const MERGES: [[&str; 2]; 10] = [
 ];
 
 /// The id of `<image>`.
-pub(super) const IMAGE_ID: u32 = 259 + WORDS.len() as u32;
+pub(crate) const IMAGE_ID: u32 = 259 + WORDS.len() as u32;
 
 /// The file as a value, so that a test can change it.
-pub(super) fn value() -> Value {
+pub(crate) fn value() -> Value {
     let special = ["<unk>", "<s>", "</s>"].map(str::to_owned);
     let bytes = (0..256).map(|byte| format!("<0x{byte:02X}>"));
     let words = WORDS.map(str::to_owned);
@@ -61,11 +61,11 @@ pub(super) fn value() -> Value {
 }
 
 /// The file.
-pub(super) fn json() -> Vec<u8> {
+pub(crate) fn json() -> Vec<u8> {
     serde_json::to_vec(&value()).unwrap()
 }
 
 /// The tokenizer, loaded.
-pub(super) fn tokenizer() -> Tokenizer {
+pub(crate) fn tokenizer() -> Tokenizer {
     Tokenizer::from_json(&json(), None).unwrap()
 }

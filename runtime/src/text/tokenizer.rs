@@ -66,14 +66,20 @@ impl Tokenizer {
         self.ids(text, false)
     }
 
+    /// As [`Tokenizer::encode`], and with each id the byte of the text it begins at; none for what is added to the text.
+    pub(super) fn encode_with_starts(&self, text: &str) -> Result<Vec<(u32, Option<usize>)>> {
+        check_length(text)?;
+        let encoding = self.inner.encode(text, true).map_err(|error| refuse(error.to_string()))?;
+        let starts = encoding
+            .get_offsets()
+            .iter()
+            .zip(encoding.get_special_tokens_mask())
+            .map(|(&(start, _), &added)| (added == 0).then_some(start));
+        Ok(encoding.get_ids().iter().copied().zip(starts).collect())
+    }
+
     fn ids(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
-        if text.len() > MAX_PROMPT_BYTES {
-            return Err(Error::Prompt(format!(
-                "is {:.1} MB long, at most {} MB are read: ask about a part of it",
-                text.len() as f64 / 1e6,
-                MAX_PROMPT_BYTES / 1_000_000
-            )));
-        }
+        check_length(text)?;
         let encoding = self.inner.encode_fast(text, add_special_tokens).map_err(|error| refuse(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -149,6 +155,17 @@ impl Tokenizer {
             None => Ok(()),
         }
     }
+}
+
+fn check_length(text: &str) -> Result<()> {
+    if text.len() > MAX_PROMPT_BYTES {
+        return Err(Error::Prompt(format!(
+            "is {:.1} MB long, at most {} MB are read: ask about a part of it",
+            text.len() as f64 / 1e6,
+            MAX_PROMPT_BYTES / 1_000_000
+        )));
+    }
+    Ok(())
 }
 
 /// An error about the tokenizer's file.

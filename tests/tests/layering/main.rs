@@ -29,13 +29,17 @@ const MODULES: &[(&str, &[&str])] = &[
     ("weights", &["error"]),
     ("image", &["error"]),
     ("text", &["error"]),
+    ("data", &["error", "image", "text"]),
     ("ops", &["error", "device"]),
     ("nn", &["error", "device", "ops"]),
     ("model", &["error", "device", "weights", "image", "text", "ops", "nn"]),
     ("generate", &["error", "device", "weights", "image", "text", "ops", "nn", "model"]),
-    ("train", &["error", "device", "weights", "image", "text", "ops", "nn", "model"]),
-    ("eval", &["error", "device", "weights", "image", "text", "ops", "nn", "model"]),
-    ("engine", &["error", "device", "weights", "image", "text", "ops", "nn", "model", "generate", "train", "eval"]),
+    ("train", &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model"]),
+    ("eval", &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model"]),
+    (
+        "engine",
+        &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model", "generate", "train", "eval"],
+    ),
 ];
 
 /// Names that may stand only in some places.
