@@ -47,7 +47,7 @@ fn oracle(model: &Llava, prompt: &Prompt) -> Vec<f32> {
     }
     let x = Tensor::cat(parts, 1);
     let [_, length, _] = x.dims();
-    let hidden = model.text.forward(x, &mut model.kv_cache(length), &model.position(0));
+    let hidden = model.text.forward(x, &mut model.kv_cache(length), &model.position(0), None);
     values(model.text.logits(hidden.narrow(1, length - 1, 1)))
 }
 

@@ -165,7 +165,7 @@ pub async fn generate(
 /// Feeds the last token and draws the next.
 fn advance(model: &Llava, cache: &mut KvCache, step: Step, params: SampleParams) -> Step {
     let x = model.text.embed(step.token);
-    let hidden = model.text.forward(x, cache, &step.position);
+    let hidden = model.text.forward(x, cache, &step.position, None);
     pick(model, hidden, step.position + 1, step.sampler, params)
 }
 

@@ -63,7 +63,7 @@ impl Session {
         loop {
             let to = (from + PREFILL_CHUNK).min(slots.len());
             let x = prompt.embed(model, from, to)?;
-            let hidden = model.text.forward(x, cache, &model.position(from));
+            let hidden = model.text.forward(x, cache, &model.position(from), None);
             self.filled.extend(&slots[from..to]);
             if to == slots.len() {
                 return Ok(Some(hidden.narrow(1, to - from - 1, 1)));
@@ -90,7 +90,7 @@ pub async fn full_logits(model: &Llava, prompt: &Prompt) -> Result<Vec<f32>> {
     for from in (0..tokens).step_by(PREFILL_CHUNK) {
         let to = (from + PREFILL_CHUNK).min(tokens);
         let x = prompt.embed(model, from, to)?;
-        let hidden = model.text.forward(x, &mut cache, &model.position(from));
+        let hidden = model.text.forward(x, &mut cache, &model.position(from), None);
         logits.extend(read_floats(model.text.logits(hidden)).await?);
     }
     Ok(logits)

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use super::config::{FeatureSelect, LlavaConfig, VisionActivation};
 use super::loader::Loader;
+use super::parameters::{ParameterVisitor, visit_layer_norm, visit_linear, visit_weight};
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear};
 use crate::ops::{AttentionMask, Weight, attention, gelu, patch_embed, quick_gelu};
@@ -13,11 +14,11 @@ use crate::ops::{AttentionMask, Weight, attention, gelu, patch_embed, quick_gelu
 const PREFIX: &str = "vision_tower.vision_model";
 
 /// The vision tower.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClipVision {
-    class_embedding: Tensor<3>,
+    class_embedding: Tensor<1>,
     patch_embedding: Weight,
-    position_embedding: Tensor<3>,
+    position_embedding: Tensor<2>,
     pre_layrnorm: LayerNorm,
     layers: Vec<ClipLayer>,
     patch_size: usize,
@@ -25,7 +26,7 @@ pub struct ClipVision {
     position: Tensor<1, Int>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ClipLayer {
     layer_norm1: LayerNorm,
     q_proj: Linear,
@@ -46,7 +47,6 @@ impl ClipVision {
     /// Whatever reading a tensor can cause.
     pub fn load(loader: &mut Loader<'_>, config: &LlavaConfig) -> Result<Self> {
         let vision = &config.vision;
-        let width = vision.hidden_size;
         let eps = vision.layer_norm_eps as f32;
         let class_embedding = loader.vector(&format!("{PREFIX}.embeddings.class_embedding"))?;
         let patch_embedding = loader.weight(&format!("{PREFIX}.embeddings.patch_embedding.weight"))?;
@@ -71,9 +71,9 @@ impl ClipVision {
             .collect::<Result<_>>()?;
         let position = Tensor::from_data(TensorData::new(vec![0i32], [1]), (loader.device(), DType::I32));
         Ok(Self {
-            class_embedding: class_embedding.reshape([1, 1, width]),
+            class_embedding,
             patch_embedding,
-            position_embedding: position_embedding.reshape([1, vision.num_patches() + 1, width]),
+            position_embedding,
             pre_layrnorm,
             layers,
             patch_size: vision.patch_size,
@@ -87,8 +87,8 @@ impl ClipVision {
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
         let patches = patch_embed(pixels, &self.patch_embedding, self.patch_size);
         let [images, count, width] = patches.dims();
-        let class = self.class_embedding.clone().expand([images, 1, width]);
-        let x = Tensor::cat(vec![class, patches], 1) + self.position_embedding.clone();
+        let class = self.class_embedding.clone().reshape([1, 1, width]).expand([images, 1, width]);
+        let x = Tensor::cat(vec![class, patches], 1) + self.position_embedding.clone().unsqueeze();
         let mut x = self.pre_layrnorm.forward(x);
         let keys: Vec<i32> = (0..images).flat_map(|_| [0, count as i32 + 1]).collect();
         let key_range = Tensor::from_data(TensorData::new(keys, [images, 2]), (&self.position.device(), DType::I32));
@@ -98,6 +98,25 @@ impl ClipVision {
         match self.select {
             FeatureSelect::Default => x.narrow(1, 1, count),
             FeatureSelect::Full => x,
+        }
+    }
+
+    /// Shows the weights.
+    pub fn visit(&mut self, visitor: &mut impl ParameterVisitor) {
+        visitor.visit(&format!("{PREFIX}.embeddings.class_embedding"), &mut self.class_embedding);
+        visit_weight(&mut self.patch_embedding, &format!("{PREFIX}.embeddings.patch_embedding.weight"), visitor);
+        visitor.visit(&format!("{PREFIX}.embeddings.position_embedding.weight"), &mut self.position_embedding);
+        visit_layer_norm(&mut self.pre_layrnorm, &format!("{PREFIX}.pre_layrnorm"), visitor);
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let name = |part: &str| format!("{PREFIX}.encoder.layers.{index}.{part}");
+            visit_layer_norm(&mut layer.layer_norm1, &name("layer_norm1"), visitor);
+            visit_linear(&mut layer.q_proj, &name("self_attn.q_proj"), visitor);
+            visit_linear(&mut layer.k_proj, &name("self_attn.k_proj"), visitor);
+            visit_linear(&mut layer.v_proj, &name("self_attn.v_proj"), visitor);
+            visit_linear(&mut layer.out_proj, &name("self_attn.out_proj"), visitor);
+            visit_layer_norm(&mut layer.layer_norm2, &name("layer_norm2"), visitor);
+            visit_linear(&mut layer.fc1, &name("mlp.fc1"), visitor);
+            visit_linear(&mut layer.fc2, &name("mlp.fc2"), visitor);
         }
     }
 }

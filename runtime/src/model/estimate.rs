@@ -40,7 +40,8 @@ impl MemoryEstimate {
         let (mut weights, mut largest) = (0, (0, String::new()));
         for (name, shape) in config.expected_tensors() {
             let elements = shape.iter().map(|&dim| dim as u64).product::<u64>();
-            let packed = precision == Precision::F16 && shape.len() > 1 && !name.contains("position_embedding");
+            let full = ["position_embedding", "multi_modal_projector"].iter().any(|part| name.contains(part));
+            let packed = precision == Precision::F16 && shape.len() > 1 && !full;
             let bytes = elements * if packed { 2 } else { 4 };
             weights += bytes;
             if bytes > largest.0 {

@@ -18,8 +18,10 @@ pub struct Llava {
     pub config: LlavaConfig,
     /// The language model.
     pub text: Llama,
-    vision: ClipVision,
-    projector: Projector,
+    /// The vision tower.
+    pub vision: ClipVision,
+    /// From the vision tower to the language model.
+    pub projector: Projector,
     device: Device,
 }
 

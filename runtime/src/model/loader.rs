@@ -142,6 +142,15 @@ impl<'a> Loader<'a> {
         Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"))?) })
     }
 
+    /// `{name}.weight` and `{name}.bias` in f32 whatever the precision.
+    ///
+    /// # Errors
+    /// Whatever reading the tensors can cause.
+    pub fn linear_bias_f32(&mut self, name: &str) -> Result<Linear> {
+        let weight = Weight::F32(self.full_precision(&format!("{name}.weight"))?);
+        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"))?) })
+    }
+
     /// `{name}.weight`.
     ///
     /// # Errors

@@ -1,17 +1,20 @@
 //! LLaVA-1.5: the vision tower, the projector, the language model, and how text and pictures become one sequence.
 
+pub mod adapter;
 mod clip;
 pub mod config;
 mod estimate;
 mod llama;
 mod llava;
 mod loader;
+mod parameters;
 mod projector;
 
 pub use clip::ClipVision;
 pub use config::LlavaConfig;
 pub use estimate::{MemoryEstimate, PREFILL_CHUNK, gigabytes};
-pub use llama::Llama;
+pub use llama::{Llama, LlamaEnds, LlamaLayer, Packing, layer_name};
 pub use llava::{Llava, TokenSpan, spans};
 pub use loader::{LoadProgress, Loader, Precision};
+pub use parameters::{ParameterVisitor, Parameters};
 pub use projector::Projector;

@@ -70,6 +70,21 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Opens the adapter in `files`: `adapter_model.safetensors`, its tensors under the canonical names of what they adapt.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
+    pub fn open_adapter(files: &ModelFiles) -> Result<Self> {
+        let mut checkpoint = Self {
+            path: files.path().to_owned(),
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            layout: Layout::Transformers4,
+        };
+        checkpoint.take(vec![shards::open_adapter(files)?], Part::Adapter)?;
+        Ok(checkpoint)
+    }
+
     /// The separate vision tower that an original `config.json` names in `mm_vision_tower`, where it is a folder inside
     /// the model's folder: at that path, or under that path's last part (`clip-vit-large-patch14-336` of
     /// `openai/clip-vit-large-patch14-336`). `None` for a path elsewhere: nothing outside is opened on a file's word.
@@ -91,7 +106,11 @@ impl Checkpoint {
 
     /// Takes in the files of one part, each tensor under its canonical name.
     fn add(&mut self, files: &ModelFiles, part: Part) -> Result<()> {
-        for shard in shards::open(files)? {
+        self.take(shards::open(files)?, part)
+    }
+
+    fn take(&mut self, shards: Vec<Shard>, part: Part) -> Result<()> {
+        for shard in shards {
             for stored in &shard.tensors {
                 let Meaning::Tensor(canonical, layout) = names::meaning(part, &stored.name) else { continue };
                 // Of the layouts that names give away, the last in order is the most particular.

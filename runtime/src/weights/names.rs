@@ -33,7 +33,12 @@ pub(super) enum Part {
     Model,
     /// A separate CLIP folder, the original layout's vision tower.
     VisionTower,
+    /// An adapter: names of the model's own, behind PEFT's prefix.
+    Adapter,
 }
+
+/// What PEFT puts before a model's own names.
+const ADAPTER_PREFIX: &str = "base_model.model.";
 
 /// What a name in a file stands for.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,8 +87,12 @@ pub(super) fn meaning(part: Part, name: &str) -> Meaning {
     if computed("position_ids") || computed("rotary_emb.inv_freq") {
         return Meaning::Silent;
     }
+    let name = match part {
+        Part::Adapter => name.strip_prefix(ADAPTER_PREFIX).unwrap_or(name),
+        _ => name,
+    };
     let table = match part {
-        Part::Model => MODEL,
+        Part::Model | Part::Adapter => MODEL,
         Part::VisionTower => {
             let of_text = ["text_model.", "text_projection.", "visual_projection."];
             if of_text.iter().any(|start| name.starts_with(start)) || name == "logit_scale" {

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+const ADAPTER: &str = "adapter_model.safetensors";
 
 /// A safetensors file with its table of tensors.
 #[derive(Debug)]
@@ -30,6 +31,18 @@ pub(super) fn open(files: &ModelFiles) -> Result<Vec<Shard>> {
         return indexed(files, &index);
     }
     loose(files)
+}
+
+/// Opens an adapter's file and reads its header.
+pub(super) fn open_adapter(files: &ModelFiles) -> Result<Shard> {
+    match files.file(ADAPTER)? {
+        Some(file) => shard(file),
+        None => {
+            let advice = formats::folder_advice(&files.names()?);
+            let general = || format!("holds no {ADAPTER}; name the folder that `train` or PEFT wrote an adapter into");
+            Err(files.not_a_checkpoint(advice.unwrap_or_else(general)))
+        }
+    }
 }
 
 fn shard(file: ModelFile) -> Result<Shard> {
