@@ -16,6 +16,7 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 pub mod text;
+pub mod train;
 pub mod weights;
 
 pub use error::{Error, Result};
