@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
 use mole_runtime::device::DeviceChoice;
+use mole_runtime::eval::Metric;
 use mole_runtime::image::AspectRatio;
 use mole_runtime::model::Precision;
 use mole_runtime::ops::SampleParams;
@@ -28,8 +29,12 @@ pub enum Subcommand {
     Chat(ChatArgs),
     /// Write pixels, features and logits of one prompt to a safetensors file
     Dump(DumpArgs),
-    /// Show a checkpoint's architecture, tensors, parameters and memory
+    /// Show the architecture, tensors, parameters and memory of a checkpoint, and of an adapter to it
     Inspect(InspectArgs),
+    /// Finetune: LoRA, a mixture of LoRA experts, the projector, or every weight
+    Train(TrainArgs),
+    /// Answer the questions of a dataset and score the answers
+    Eval(EvalArgs),
     /// List the devices and say which one is used
     Devices(DevicesArgs),
 }
@@ -40,6 +45,9 @@ pub struct Shared {
     /// The checkpoint's folder
     #[arg(long, global = true, value_name = "DIR")]
     pub model: Option<PathBuf>,
+    /// An adapter's folder: LoRA or experts, as `train` or PEFT wrote it
+    #[arg(long, global = true, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     /// auto, cpu, gpu, or gpu:N as `devices` numbers them
     #[arg(long, global = true, default_value = "auto")]
     pub device: DeviceChoice,
@@ -155,6 +163,9 @@ pub struct AskArgs {
     /// Take the prompt as it is: no chat template, one `<image>` a picture
     #[arg(long)]
     pub raw: bool,
+    /// Write which expert each token and picture patch went to, layer by layer, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub routing: Option<PathBuf>,
 }
 
 /// `chat`.
@@ -197,4 +208,62 @@ pub struct DevicesArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The run's configuration (TOML); relative paths in it are taken from its folder
+    pub config: PathBuf,
+    /// Go on from the newest checkpoint in the run's folder
+    #[arg(long)]
+    pub resume: bool,
+    /// With --resume: go on although configuration, data or version have changed
+    #[arg(long, requires = "resume")]
+    pub force: bool,
+    /// Leave out up to this many bad samples
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub skip_bad: usize,
+}
+
+/// `eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// Questions with answers, LLaVA JSON or JSONL; may be repeated
+    #[arg(long = "data", value_name = "FILE", required = true)]
+    pub data: Vec<PathBuf>,
+    /// Where the pictures are, once for all or once for each --data [default: beside each file]
+    #[arg(long = "images", value_name = "DIR")]
+    pub images: Vec<PathBuf>,
+    /// vqa, exact, relaxed, anls, closed, open, or auto: closed for yes/no questions, vqa for others
+    #[arg(long, default_value = "auto", value_parser = metric)]
+    pub metric: MetricArg,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Write one line a question: id, question, answer, prediction, dataset
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// At most this many tokens an answer
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub max_new_tokens: usize,
+    /// At most this many questions of each dataset; 0 is all
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub limit: usize,
+}
+
+/// Which metric scores an answer.
+#[derive(Clone, Copy, Debug)]
+pub enum MetricArg {
+    /// By the question's answer.
+    Auto,
+    /// This one for all.
+    Fixed(Metric),
+}
+
+fn metric(text: &str) -> Result<MetricArg, String> {
+    match text {
+        "auto" => Ok(MetricArg::Auto),
+        _ => text.parse().map(MetricArg::Fixed),
+    }
 }

@@ -8,6 +8,7 @@ use mole_runtime::engine::{Message, ReplyPrompt, ReplyRequest};
 use mole_runtime::text::Role;
 
 use super::args::{AskArgs, Shared};
+use super::dump;
 use super::session::{Session, read_pictures};
 
 /// A prompt from standard input beyond this is a slip.
@@ -17,6 +18,9 @@ const MAX_PROMPT_BYTES: u64 = 64 << 20;
 pub fn run(shared: &Shared, args: &AskArgs) -> anyhow::Result<ExitCode> {
     let text = prompt(&args.prompt)?;
     let pictures = read_pictures(&args.images)?;
+    if let Some(file) = &args.routing {
+        dump::check_writable(file)?;
+    }
     let session = Session::open(shared)?;
     let prompt = match args.raw {
         true => ReplyPrompt::Raw(text, pictures),
@@ -27,18 +31,26 @@ pub fn run(shared: &Shared, args: &AskArgs) -> anyhow::Result<ExitCode> {
         max_new_tokens: args.sampling.max_new_tokens,
         sample: args.sampling.params(),
         seed: args.sampling.seed,
+        routing: args.routing.is_some(),
     };
     let mut out = std::io::stdout().lock();
-    let (reply, stopped) = session.reply(request, |text| {
+    let (mut reply, stopped) = session.reply(request, |text| {
         if args.json {
             return Ok(());
         }
         out.write_all(text.as_bytes())?;
         out.flush()
     })?;
+    // To its own file, and not into the object on stdout as well.
+    let routing = reply.routing.take();
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string(&reply)?)?,
         false => writeln!(out)?,
+    }
+    if let (Some(file), Some(routing)) = (&args.routing, routing) {
+        dump::write_file(file, &serde_json::to_vec(&routing)?)?;
+        let (tokens, layers) = (routing.tokens.len(), routing.layers.len());
+        eprintln!("{}: the experts of {tokens} tokens in {layers} layers", file.display());
     }
     Ok(ExitCode::from(u8::from(stopped)))
 }

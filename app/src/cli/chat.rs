@@ -110,6 +110,7 @@ fn say(
         max_new_tokens: args.sampling.max_new_tokens,
         sample: args.sampling.params(),
         seed: args.sampling.seed,
+        routing: false,
     };
     let mut out = std::io::stdout().lock();
     let answer = session.reply(request, |text| {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first stops the reply, the second the program.
+//! Ctrl-C and SIGTERM: the first stops the reply or the run, the second the program.
 
 use std::process;
 use std::sync::Mutex;
@@ -7,17 +7,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use mole_runtime::engine::{Command, Engine};
 
-/// Set by the first Ctrl-C of a reply.
+/// Set by the first signal of a reply or run.
 static STOPPING: AtomicBool = AtomicBool::new(false);
-/// Set while a reply runs; otherwise Ctrl-C leaves at once.
-static REPLYING: AtomicBool = AtomicBool::new(false);
+/// Set while a reply or run goes on; otherwise a signal leaves at once.
+static WORKING: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handler for this engine.
 pub fn install(engine: &Engine) -> anyhow::Result<()> {
     let commands = Mutex::new(engine.commands());
     ctrlc::set_handler(move || {
         let first = !STOPPING.swap(true, Ordering::SeqCst);
-        if REPLYING.load(Ordering::SeqCst) && first {
+        if WORKING.load(Ordering::SeqCst) && first {
             if let Ok(commands) = commands.lock() {
                 let _ = commands.try_send(Command::Cancel);
             }
@@ -30,14 +30,14 @@ pub fn install(engine: &Engine) -> anyhow::Result<()> {
     .context("cannot handle Ctrl-C")
 }
 
-/// A reply begins: from now on Ctrl-C stops it.
-pub fn reply_begins() {
+/// A reply or a run begins: from now on a signal stops it.
+pub fn work_begins() {
     STOPPING.store(false, Ordering::SeqCst);
-    REPLYING.store(true, Ordering::SeqCst);
+    WORKING.store(true, Ordering::SeqCst);
 }
 
-/// The reply ended; returns whether Ctrl-C had a part in it.
-pub fn reply_ended() -> bool {
-    REPLYING.store(false, Ordering::SeqCst);
+/// It ended; returns whether a signal had a part in it.
+pub fn work_ended() -> bool {
+    WORKING.store(false, Ordering::SeqCst);
     STOPPING.swap(false, Ordering::SeqCst)
 }

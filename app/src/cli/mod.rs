@@ -5,9 +5,11 @@ mod ask;
 mod chat;
 mod devices;
 mod dump;
+mod eval;
 mod inspect;
 mod interrupt;
 mod session;
+mod train;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -36,7 +38,9 @@ pub fn run() -> ExitCode {
         Some(Subcommand::Chat(args)) => chat::run(&cli.shared, &args),
         Some(Subcommand::Ask(args)) => ask::run(&cli.shared, &args),
         Some(Subcommand::Dump(args)) => dump::run(&cli.shared, &args),
-        Some(Subcommand::Inspect(args)) => inspect::run(&args),
+        Some(Subcommand::Inspect(args)) => inspect::run(&cli.shared, &args),
+        Some(Subcommand::Train(args)) => train::run(&cli.shared, &args),
+        Some(Subcommand::Eval(args)) => eval::run(&cli.shared, &args),
         Some(Subcommand::Devices(args)) => devices::run(&cli.shared, &args),
     };
     match result {

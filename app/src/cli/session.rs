@@ -33,18 +33,22 @@ impl Session {
         interrupt::install(&engine)?;
         engine.send(Command::Load(LoadRequest {
             model: ModelSource::Folder(folder.clone()),
+            adapter: shared.adapter.clone().map(ModelSource::Folder),
             device: shared.device,
             precision: shared.weights,
             aspect_ratio: shared.image_aspect_ratio.map(Into::into),
         }));
         let info = Self::wait_until_loaded(&engine)?;
-        eprintln!(
-            "{} on {} ({}), weights in {}",
-            folder.display(),
-            info.device.name,
-            info.device.backend,
-            info.weights
-        );
+        let device = &info.device;
+        eprintln!("{} on {} ({}), weights in {}", folder.display(), device.name, device.backend, info.weights);
+        if let Some(adapter) = &info.adapter {
+            let experts = match adapter.experts {
+                0 => "no experts".to_string(),
+                experts => format!("{experts} experts a layer"),
+            };
+            let millions = adapter.parameters as f64 / 1e6;
+            eprintln!("with the adapter {}: {millions:.2} M parameters, {experts}", adapter.name);
+        }
         Ok(Self { engine })
     }
 
@@ -93,7 +97,7 @@ impl Session {
         request: ReplyRequest,
         mut on_text: impl FnMut(&str) -> std::io::Result<()>,
     ) -> anyhow::Result<(Reply, bool)> {
-        interrupt::reply_begins();
+        interrupt::work_begins();
         self.engine.send(Command::Reply(request));
         let mut failed = None;
         let reply = loop {
@@ -111,12 +115,12 @@ impl Session {
                 Err(error) => break Err(error),
             }
         };
-        let stopped = interrupt::reply_ended();
+        let stopped = interrupt::work_ended();
         Ok((reply?, stopped))
     }
 }
 
-fn next(engine: &Engine) -> anyhow::Result<Event> {
+pub fn next(engine: &Engine) -> anyhow::Result<Event> {
     engine.events().recv_blocking().context("the engine ended unexpectedly; see the message above")
 }
 

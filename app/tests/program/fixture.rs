@@ -18,6 +18,11 @@ pub fn model(case: &str) -> PathBuf {
     fixtures().join(case).join("model")
 }
 
+/// An adapter.
+pub fn adapter(name: &str) -> PathBuf {
+    fixtures().join("adapters").join(name)
+}
+
 /// A picture.
 pub fn picture(name: &str) -> PathBuf {
     fixtures().join("pictures").join(name)
@@ -116,15 +121,23 @@ impl Tensors {
     }
 }
 
-/// A copy of a case's checkpoint, to be broken.
+/// A copy of a case's checkpoint, or of an adapter, to be broken.
 pub struct Checkpoint {
     folder: TempDir,
 }
 
 impl Checkpoint {
     pub fn of(case: &str) -> Self {
+        Self::of_folder(&model(case))
+    }
+
+    pub fn of_adapter(name: &str) -> Self {
+        Self::of_folder(&adapter(name))
+    }
+
+    fn of_folder(original: &Path) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        for entry in std::fs::read_dir(model(case)).expect("committed") {
+        for entry in std::fs::read_dir(original).expect("committed") {
             let from = entry.expect("readable").path();
             if from.is_file() {
                 // Not `copy`: permissions stay behind.
@@ -166,7 +179,8 @@ impl Checkpoint {
 
     /// Changes the tensors.
     pub fn tensors(&self, change: impl FnOnce(&mut BTreeMap<String, Stored>)) {
-        let path = self.file("model.safetensors");
+        let file = ["model.safetensors", "adapter_model.safetensors"].map(|name| self.file(name));
+        let path = file.into_iter().find(|path| path.exists()).expect("one of them");
         let mut tensors = Tensors::read(&path);
         change(&mut tensors.0);
         tensors.write(&path);

@@ -1,5 +1,7 @@
 //! The program as a whole, run as a user runs it: what it prints, where, and with which exit code.
 
+mod adapter_faults;
+mod adapters;
 mod answers;
 mod chat;
 mod configs;

@@ -8,6 +8,7 @@ use crate::image::AspectRatio;
 use crate::model::Precision;
 use crate::ops::SampleParams;
 use crate::text::Role;
+use crate::train::TrainRequest;
 use crate::weights::ModelFiles;
 
 /// A request to the engine.
@@ -19,8 +20,20 @@ pub enum Command {
     Reply(ReplyRequest),
     /// Runs the model once over a raw prompt and returns what is inside. Answers: `Dumped`.
     Dump(DumpRequest),
-    /// Stops the running reply at its next token, or the next piece of its prompt. `Replied` follows with the part that was made.
+    /// Trains, in the place of any model that is loaded. Answers: `Training`, `Loading`..., `Training`..., `Trained`.
+    Train(Box<TrainCommand>),
+    /// Stops the running reply at its next token, or the next piece of its prompt, and a training run at its next
+    /// micro-batch. `Replied` follows with the part that was made, `Trained` after a checkpoint.
     Cancel,
+}
+
+/// What to train, and on which device.
+#[derive(Clone, Debug)]
+pub struct TrainCommand {
+    /// The base model; its adapter is the run's to choose.
+    pub load: LoadRequest,
+    /// The run.
+    pub request: TrainRequest,
 }
 
 /// Which model, where, and how.
@@ -28,6 +41,8 @@ pub enum Command {
 pub struct LoadRequest {
     /// The checkpoint.
     pub model: ModelSource,
+    /// An adapter to put on it: LoRA, experts, a projector of its own.
+    pub adapter: Option<ModelSource>,
     /// The device to run on.
     pub device: DeviceChoice,
     /// How to keep the weights; by default as the checkpoint and the device suggest.
@@ -36,7 +51,7 @@ pub struct LoadRequest {
     pub aspect_ratio: Option<AspectRatio>,
 }
 
-/// Where a checkpoint comes from.
+/// Where a checkpoint or an adapter comes from.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
     /// A folder.
@@ -86,6 +101,9 @@ pub struct ReplyRequest {
     pub sample: SampleParams,
     /// Seed of the draws.
     pub seed: u32,
+    /// Record which experts the tokens go to, for [`Reply::routing`](super::Reply::routing). What the cache holds of the
+    /// conversation is computed again for it, and a model without experts refuses.
+    pub routing: bool,
 }
 
 /// A raw prompt to look into.

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use super::routing::ReplyRouting;
 use crate::device::AdapterReport;
 use crate::error::Error;
-use crate::generate::{StopReason, Timings};
+use crate::generate::{RoutingRecord, StopReason, Timings};
 use crate::model::{LoadProgress, MemoryEstimate, Precision};
+use crate::train::{Finished, TrainEvent};
 
 /// Something happened.
 #[derive(Debug)]
@@ -32,6 +34,10 @@ pub enum Event {
     Replied(Reply),
     /// What [`Command::Dump`](super::Command::Dump) asked for.
     Dumped(Box<Dump>),
+    /// How a training run is getting on.
+    Training(TrainEvent),
+    /// A training run has ended.
+    Trained(Box<Finished>),
     /// The command failed; the engine goes on.
     Failed(Error),
 }
@@ -53,6 +59,19 @@ pub struct ModelInfo {
     pub image_tokens: usize,
     /// What it takes of the device's memory.
     pub memory: MemoryEstimate,
+    /// The adapter on it.
+    pub adapter: Option<AdapterInfo>,
+}
+
+/// The adapter that was put on a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdapterInfo {
+    /// Folder or name.
+    pub name: String,
+    /// Its parameters.
+    pub parameters: u64,
+    /// How many experts a layer has; 0 for plain LoRA.
+    pub experts: usize,
 }
 
 /// A reply.
@@ -70,6 +89,9 @@ pub struct Reply {
     pub stop_reason: StopReason,
     /// Where the time went.
     pub timings: Timings,
+    /// Where the tokens went, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<ReplyRouting>,
 }
 
 /// The inside of one forward pass; values row major.
@@ -89,4 +111,6 @@ pub struct Dump {
     pub logits: Vec<f32>,
     /// T, V.
     pub logit_dims: [usize; 2],
+    /// Where the tokens of the expanded sequence went, where there are experts.
+    pub routing: Option<RoutingRecord>,
 }

@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::command::{LoadRequest, ModelSource};
-use super::event::ModelInfo;
+use super::event::{AdapterInfo, ModelInfo};
 use super::loaded::Loaded;
 use crate::device::{AdapterReport, ComputeDevice};
 use crate::error::{Error, Result};
 use crate::generate::Session;
 use crate::image::{AspectRatio, Preprocessor, PreprocessorConfig, Resize, Size};
+use crate::model::adapter::{Adapter, AdapterSize};
 use crate::model::config::ImageAspectRatio;
 use crate::model::{Llava, LlavaConfig, LoadProgress, MemoryEstimate, Precision};
 use crate::text::{ChatTemplate, Tokenizer, find_template};
@@ -27,13 +28,14 @@ const VICUNA_EOS: &str = "</s>";
 /// A model whose files were checked and whose weights are still on disk.
 pub(super) struct Prepared {
     name: String,
-    config: LlavaConfig,
-    checkpoint: Checkpoint,
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    preprocessor: Preprocessor,
+    pub(super) config: LlavaConfig,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) template: ChatTemplate,
+    pub(super) preprocessor: Preprocessor,
     eos_token_ids: Vec<u32>,
     precision: Option<Precision>,
+    adapter: Option<(Adapter, AdapterInfo)>,
 }
 
 impl Prepared {
@@ -51,6 +53,9 @@ impl Prepared {
                 files.as_ref()
             }
         };
+        if let Some(error) = Adapter::taken_for_a_model(files) {
+            return Err(error);
+        }
         let (config, tower) = LlavaConfig::read(files)?;
         let checkpoint = Checkpoint::open(files, tower.as_ref())?;
         checkpoint.check(&config.expected_tensors(), &config.unused_tensors())?;
@@ -62,8 +67,23 @@ impl Prepared {
             [] => tokenizer.eos_token_id().into_iter().collect(),
             named => named.to_vec(),
         };
+        let adapter = request.adapter.as_ref().map(|source| adapter(source, &config)).transpose()?;
         let precision = request.precision;
-        Ok(Self { name, config, checkpoint, tokenizer, template, preprocessor, eos_token_ids, precision })
+        Ok(Self { name, config, checkpoint, tokenizer, template, preprocessor, eos_token_ids, precision, adapter })
+    }
+
+    /// Tells the model from others by the table of its tensors, without reading them.
+    pub(super) fn fingerprint(&self) -> u64 {
+        // FNV-1a: the same on every machine and in every version of the standard library.
+        self.checkpoint.iter().fold(0xCBF2_9CE4_8422_2325, |hash, (name, tensor)| {
+            let line = format!("{name} {:?} {:?}\n", tensor.dtype, tensor.shape);
+            line.bytes().fold(hash, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+        })
+    }
+
+    /// How the weights are kept where nobody says.
+    pub(super) fn default_precision(&self, device: &AdapterReport) -> Precision {
+        default_precision(&self.config, AdapterSize::default(), &self.checkpoint, device)
     }
 
     /// Compares with what the device offers, then uploads.
@@ -73,23 +93,33 @@ impl Prepared {
         on_progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(Loaded, ModelInfo)> {
         let Self { config, checkpoint, .. } = self;
-        let precision = self.precision.unwrap_or_else(|| default_precision(&config, &checkpoint, &device.report));
-        let memory = MemoryEstimate::new(&config, precision);
+        let (adapter, adapter_info) = self.adapter.unzip();
+        let adapter_size = adapter.as_ref().map(Adapter::size).unwrap_or_default();
+        let precision =
+            self.precision.unwrap_or_else(|| default_precision(&config, adapter_size, &checkpoint, &device.report));
+        let memory = MemoryEstimate::new(&config, precision).with_adapter(adapter_size);
         memory.check(&config, precision, &device.report)?;
-        let model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress)?;
+        let mut model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress)?;
+        if let Some(adapter) = &adapter {
+            adapter.attach(&mut model)?;
+        }
         let info = ModelInfo {
-            name: self.name,
+            name: self.name.clone(),
             device: device.report.clone(),
             weights: precision,
             parameters: model.config.parameters(),
             context: model.config.text.max_position_embeddings,
             image_tokens: model.config.image_seq_len(),
             memory,
+            adapter: adapter_info,
         };
         let loaded = Loaded {
+            name: self.name,
             device,
             model,
             precision,
+            adapter_size,
+            experts: adapter.as_ref().map_or(0, Adapter::experts),
             tokenizer: self.tokenizer,
             template: self.template,
             preprocessor: self.preprocessor,
@@ -112,6 +142,28 @@ fn open_folder(folder: &std::path::Path) -> Result<ModelFiles> {
         path: folder.to_path_buf(),
         reason: "a page cannot open folders by path; hand the files over".to_string(),
     })
+}
+
+/// An adapter for the model of this config, checked, with what there is to tell of it.
+fn adapter(source: &ModelSource, config: &LlavaConfig) -> Result<(Adapter, AdapterInfo)> {
+    let (adapter, name) = match source {
+        ModelSource::Folder(folder) => {
+            (Adapter::open(&open_adapter_folder(folder)?, config)?, folder.display().to_string())
+        }
+        ModelSource::Files(files, name) => (Adapter::open(files, config)?, name.clone()),
+    };
+    let info = AdapterInfo { name, parameters: adapter.parameters(), experts: adapter.experts() };
+    Ok((adapter, info))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn open_adapter_folder(folder: &std::path::Path) -> Result<ModelFiles> {
+    Adapter::files(folder)
+}
+
+#[cfg(target_arch = "wasm32")]
+fn open_adapter_folder(folder: &std::path::Path) -> Result<ModelFiles> {
+    open_folder(folder)
 }
 
 fn tokenizer(files: &ModelFiles, tokenizer_config: Option<&Value>, config: &LlavaConfig) -> Result<Tokenizer> {
@@ -183,13 +235,19 @@ fn preprocessor(
 }
 
 /// Weights as they are stored; on the CPU f32 where that fits, since it need not be unpacked for every token.
-fn default_precision(config: &LlavaConfig, checkpoint: &Checkpoint, device: &AdapterReport) -> Precision {
+fn default_precision(
+    config: &LlavaConfig,
+    adapter: AdapterSize,
+    checkpoint: &Checkpoint,
+    device: &AdapterReport,
+) -> Precision {
     let stored_f32 = checkpoint
         .iter()
         .filter(|(name, _)| name.starts_with("language_model."))
         .all(|(_, tensor)| tensor.dtype == Dtype::F32);
     let on_cpu = device.backend == "flex";
-    let f32_fits = MemoryEstimate::new(config, Precision::F32).check(config, Precision::F32, device).is_ok();
+    let in_f32 = MemoryEstimate::new(config, Precision::F32).with_adapter(adapter);
+    let f32_fits = in_f32.check(config, Precision::F32, device).is_ok();
     match stored_f32 || (on_cpu && f32_fits) {
         true => Precision::F32,
         false => Precision::F16,

@@ -8,12 +8,15 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::command::{DumpRequest, Picture, ReplyPrompt, ReplyRequest};
 use super::event::{Dump, Event, Reply};
+use super::routing::ReplyRouting;
 use crate::device::{ComputeDevice, read_floats};
 use crate::error::{Error, Result};
 use crate::generate::{
-    GenerateParams, Progress, Prompt, PromptImage, Session, StopReason, Timings, check_length, full_logits, generate,
+    GenerateParams, Progress, Prompt, PromptImage, Session, StopReason, Timings, check_length,
+    full_logits_with_routing, generate, generate_with_routing,
 };
 use crate::image::{PixelValues, Preprocessor, decode};
+use crate::model::adapter::AdapterSize;
 use crate::model::{Llava, MemoryEstimate, Precision};
 use crate::text::{ChatTemplate, DecodeStream, ImageToken, MAX_PROMPT_BYTES, Message, Tokenizer};
 
@@ -21,9 +24,13 @@ use crate::text::{ChatTemplate, DecodeStream, ImageToken, MAX_PROMPT_BYTES, Mess
 const KEPT_PICTURES: usize = 16;
 
 pub(super) struct Loaded {
+    pub(super) name: String,
     pub(super) device: ComputeDevice,
     pub(super) model: Llava,
     pub(super) precision: Precision,
+    pub(super) adapter_size: AdapterSize,
+    /// How many a layer has; 0 for none.
+    pub(super) experts: usize,
     pub(super) tokenizer: Tokenizer,
     pub(super) template: ChatTemplate,
     pub(super) preprocessor: Preprocessor,
@@ -40,6 +47,11 @@ impl Loaded {
         request: ReplyRequest,
         on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Reply> {
+        if request.routing && self.experts == 0 {
+            let reason =
+                "has no experts, so there is no routing to record; name an adapter with experts (--adapter DIR)";
+            return Err(Error::Adapter { path: self.name.clone().into(), reason: reason.to_string() });
+        }
         let (text, pictures, chat) = match request.prompt {
             ReplyPrompt::Raw(text, _) if text.is_empty() => return Err(empty()),
             ReplyPrompt::Raw(text, pictures) => (text, pictures, false),
@@ -89,6 +101,7 @@ impl Loaded {
             image_tokens,
             stop_reason: StopReason::Cancelled,
             timings: Timings::default(),
+            routing: None,
         };
         if on_event(Event::Started { prompt_tokens, image_tokens }).is_break() {
             return Ok(reply);
@@ -105,7 +118,11 @@ impl Loaded {
                 }
             },
         };
-        let generated = generate(&self.model, &mut self.session, &prompt, &params, on_progress).await?;
+        let (model, session) = (&self.model, &mut self.session);
+        let generated = match request.routing {
+            true => generate_with_routing(model, session, &prompt, &params, on_progress).await?,
+            false => generate(model, session, &prompt, &params, on_progress).await?,
+        };
         if let Some(error) = failed {
             return Err(error);
         }
@@ -113,6 +130,9 @@ impl Loaded {
         if let Some(rest) = rest {
             let _ = on_event(Event::Token(rest));
         }
+        let place =
+            |record| ReplyRouting::new(&record, &prompt, &generated.token_ids, &self.model.config, &self.tokenizer);
+        reply.routing = generated.routing.map(place).transpose()?;
         (reply.text, reply.token_ids) = (text, generated.token_ids);
         (reply.stop_reason, reply.timings) = (generated.stop_reason, generated.timings);
         Ok(reply)
@@ -132,7 +152,7 @@ impl Loaded {
         }
         let (patches, count) = (self.model.config.image_seq_len(), images.len());
         let prompt = Prompt { ids: ids.clone(), images };
-        let logits = full_logits(&self.model, &prompt).await?;
+        let (logits, routing) = full_logits_with_routing(&self.model, &prompt).await?;
         Ok(Dump {
             input_ids: ids,
             pixel_values,
@@ -141,6 +161,7 @@ impl Loaded {
             feature_dims: [count, patches, self.model.config.text.hidden_size],
             logit_dims: [prompt.expanded_len(patches), self.model.config.text.vocab_size],
             logits,
+            routing,
         })
     }
 
@@ -156,7 +177,7 @@ impl Loaded {
         let config = &self.model.config;
         let tokens = check_length(&ids, pictures.len(), config)?;
         let context = tokens.saturating_add(max_new_tokens).min(config.text.max_position_embeddings);
-        let memory = MemoryEstimate::with_context(config, self.precision, context);
+        let memory = MemoryEstimate::with_context(config, self.precision, context).with_adapter(self.adapter_size);
         memory.check(config, self.precision, &self.device.report)?;
         Ok(ids)
     }

@@ -8,10 +8,15 @@ mod command;
 mod event;
 mod load;
 mod loaded;
+mod routing;
+mod train;
 mod worker;
 
-pub use command::{Command, DumpRequest, LoadRequest, Message, ModelSource, Picture, ReplyPrompt, ReplyRequest};
-pub use event::{Dump, Event, ModelInfo, Reply};
+pub use command::{
+    Command, DumpRequest, LoadRequest, Message, ModelSource, Picture, ReplyPrompt, ReplyRequest, TrainCommand,
+};
+pub use event::{AdapterInfo, Dump, Event, ModelInfo, Reply};
+pub use routing::{PatchPlace, ReplyRouting, RoutedToken};
 
 use async_channel::{Receiver, Sender, unbounded};
 

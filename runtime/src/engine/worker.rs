@@ -5,12 +5,14 @@ use std::ops::ControlFlow;
 
 use async_channel::{Receiver, Sender};
 
-use super::command::{Command, ReplyRequest};
+use super::command::{Command, ReplyRequest, TrainCommand};
 use super::event::Event;
 use super::load::Prepared;
 use super::loaded::Loaded;
+use super::train::PreparedRun;
 use crate::device::{ComputeDevice, DeviceChoice};
 use crate::error::{Error, Result};
+use crate::train::TrainEvent;
 
 pub(super) struct Worker {
     inbox: Receiver<Command>,
@@ -68,6 +70,7 @@ impl Worker {
                 let dump = self.loaded()?.dump(request).await?;
                 self.tell(Event::Dumped(Box::new(dump)));
             }
+            Command::Train(command) => self.train(*command).await?,
             // Nothing is running.
             Command::Cancel => {}
         }
@@ -104,6 +107,29 @@ impl Worker {
         let reply = loaded.reply(request, &mut on_event).await?;
         self.tell(Event::Replied(reply));
         Ok(())
+    }
+
+    async fn train(&mut self, command: TrainCommand) -> Result<()> {
+        let choice = command.load.device;
+        let (inbox, outbox) = (self.inbox.clone(), self.outbox.clone());
+        let (mut backlog, mut stopped) = (VecDeque::new(), false);
+        let mut on_event = |event: Option<TrainEvent>| {
+            if let Some(event) = event {
+                let _ = outbox.try_send(Event::Training(event));
+            }
+            while let Ok(command) = inbox.try_recv() {
+                match command {
+                    Command::Cancel => stopped = true,
+                    other => backlog.push_back(other),
+                }
+            }
+            if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let run = PreparedRun::check(command, &mut on_event)?;
+        let device = self.open(choice).await?;
+        let result = run.train(device, &self.outbox, &mut on_event).await;
+        self.backlog.extend(backlog);
+        result
     }
 
     fn loaded(&mut self) -> Result<&mut Loaded> {

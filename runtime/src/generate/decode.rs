@@ -11,11 +11,12 @@ use serde::Serialize;
 use web_time::Instant;
 
 use super::prompt::{Prompt, Slot};
+use super::routing::{Recorder, RoutingRecord};
 use super::session::Session;
 use crate::device::read_ints;
 use crate::error::{Error, Result};
 use crate::model::Llava;
-use crate::nn::KvCache;
+use crate::nn::{KvCache, Routing};
 use crate::ops::{NO_TOKEN, SampleParams, SampleState, sample};
 
 /// How a reply is made.
@@ -67,6 +68,8 @@ pub struct Generated {
     pub stop_reason: StopReason,
     /// Where the time went.
     pub timings: Timings,
+    /// Where the tokens went, if that was asked for and the model has experts.
+    pub routing: Option<RoutingRecord>,
 }
 
 /// How far a reply is.
@@ -95,13 +98,43 @@ pub async fn generate(
     session: &mut Session,
     prompt: &Prompt,
     params: &GenerateParams,
+    on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    decode(model, session, prompt, params, None, on_progress).await
+}
+
+/// As [`generate`], and records which experts the tokens went to: those of the prompt, all of which runs through the
+/// model again for it, and those of the reply.
+///
+/// # Errors
+/// As [`generate`].
+pub async fn generate_with_routing(
+    model: &Llava,
+    session: &mut Session,
+    prompt: &Prompt,
+    params: &GenerateParams,
+    on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Generated> {
+    let mut recorder = Recorder::default();
+    let mut generated = decode(model, session, prompt, params, Some(&mut recorder), on_progress).await?;
+    // The record begins where the cache does, and ends with it.
+    generated.routing = recorder.read(session.filled.len()).await?;
+    Ok(generated)
+}
+
+async fn decode(
+    model: &Llava,
+    session: &mut Session,
+    prompt: &Prompt,
+    params: &GenerateParams,
+    mut recorder: Option<&mut Recorder>,
     mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Generated> {
     let context = model.config.text.max_position_embeddings;
     let start = Instant::now();
-    let done = |token_ids, stop_reason, timings| Generated { token_ids, stop_reason, timings };
-    let prefilled =
-        session.prefill(model, prompt, params.max_new_tokens, |n| on_progress(Progress::Prefilled(n))).await?;
+    let done = |token_ids, stop_reason, timings| Generated { token_ids, stop_reason, timings, routing: None };
+    let on_chunk = |tokens| on_progress(Progress::Prefilled(tokens));
+    let prefilled = session.prefill(model, prompt, params.max_new_tokens, recorder.as_deref_mut(), on_chunk).await?;
     let Some(hidden) = prefilled else {
         return Ok(done(Vec::new(), StopReason::Cancelled, Timings::default()));
     };
@@ -125,7 +158,7 @@ pub async fn generate(
     let cache = session.cache.as_mut().expect("made by the prefill");
     let stop_reason = loop {
         while unread.len() <= params.lookahead && launched < limit {
-            step = advance(model, cache, step, params.sample);
+            step = advance(model, cache, step, params.sample, recorder.as_deref_mut().map(Recorder::pass));
             launched += 1;
             unread.push_back(step.token.clone());
         }
@@ -163,9 +196,15 @@ pub async fn generate(
 }
 
 /// Feeds the last token and draws the next.
-fn advance(model: &Llava, cache: &mut KvCache, step: Step, params: SampleParams) -> Step {
+fn advance(
+    model: &Llava,
+    cache: &mut KvCache,
+    step: Step,
+    params: SampleParams,
+    routing: Option<&mut Vec<Routing>>,
+) -> Step {
     let x = model.text.embed(step.token);
-    let hidden = model.text.forward(x, cache, &step.position, None);
+    let hidden = model.text.forward(x, cache, &step.position, routing);
     pick(model, hidden, step.position + 1, step.sampler, params)
 }
 

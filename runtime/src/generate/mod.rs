@@ -2,8 +2,10 @@
 
 mod decode;
 mod prompt;
+mod routing;
 mod session;
 
-pub use decode::{GenerateParams, Generated, Progress, StopReason, Timings, generate};
-pub use prompt::{Prompt, PromptImage, check_length};
-pub use session::{Session, full_logits};
+pub use decode::{GenerateParams, Generated, Progress, StopReason, Timings, generate, generate_with_routing};
+pub use prompt::{Position, Prompt, PromptImage, check_length};
+pub use routing::RoutingRecord;
+pub use session::{Session, full_logits, full_logits_with_routing};

@@ -23,7 +23,21 @@ pub struct PromptImage {
     pub features: Tensor<2>,
 }
 
-/// What stands at one position of the expanded sequence; the cache is reused as far as these agree.
+/// What stands at one position of the expanded sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Position {
+    /// A text token.
+    Token(i64),
+    /// An embedding of a picture.
+    Patch {
+        /// Which picture, in order of appearance.
+        image: usize,
+        /// Which of its embeddings.
+        index: usize,
+    },
+}
+
+/// What stands at one position of the cache, which is reused as far as these agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slot {
     /// A text token.
@@ -51,19 +65,30 @@ impl Prompt {
         check_length(&self.ids, self.images.len(), &model.config).map(drop)
     }
 
-    pub(super) fn slots(&self, model: &Llava) -> Result<Vec<Slot>> {
-        let patches = model.config.image_seq_len();
-        let mut slots = Vec::new();
-        for span in spans(&self.ids, model.config.image_token_id, self.images.len())? {
+    /// The expanded sequence.
+    ///
+    /// # Errors
+    /// [`Error::Prompt`] if there are not as many image tokens as pictures.
+    pub fn positions(&self, config: &LlavaConfig) -> Result<Vec<Position>> {
+        let patches = config.image_seq_len();
+        let mut positions = Vec::with_capacity(self.expanded_len(patches));
+        for span in spans(&self.ids, config.image_token_id, self.images.len())? {
             match span {
-                TokenSpan::Text(range) => slots.extend(self.ids[range].iter().map(|&id| Slot::Token(id))),
-                TokenSpan::Image(number) => {
-                    let image = self.images[number].key;
-                    slots.extend((0..patches).map(|index| Slot::Patch { image, index }));
+                TokenSpan::Text(range) => positions.extend(self.ids[range].iter().map(|&id| Position::Token(id))),
+                TokenSpan::Image(image) => {
+                    positions.extend((0..patches).map(|index| Position::Patch { image, index }));
                 }
             }
         }
-        Ok(slots)
+        Ok(positions)
+    }
+
+    pub(super) fn slots(&self, model: &Llava) -> Result<Vec<Slot>> {
+        let slot = |position| match position {
+            Position::Token(id) => Slot::Token(id),
+            Position::Patch { image, index } => Slot::Patch { image: self.images[image].key, index },
+        };
+        Ok(self.positions(&model.config)?.into_iter().map(slot).collect())
     }
 
     /// Embeddings of the expanded positions `from..to`, `[1, to - from, d_model]`.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 
 use super::prompt::{Prompt, Slot};
+use super::routing::{Recorder, RoutingRecord};
 use crate::device::read_floats;
 use crate::error::Result;
 use crate::model::{Llava, PREFILL_CHUNK};
@@ -44,17 +45,23 @@ impl Session {
 
     /// Brings the cache to the state after `prompt`, with room for `reserve` more positions, and returns the hidden
     /// state of its last token, `[1, 1, d_model]`; `None` if `on_chunk`, told the tokens done so far, stopped it.
+    ///
+    /// With a `recorder` nothing cached is reused: what is cached does not run again, so no router would say where it went.
     pub(super) async fn prefill(
         &mut self,
         model: &Llava,
         prompt: &Prompt,
         reserve: usize,
+        mut recorder: Option<&mut Recorder>,
         mut on_chunk: impl FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Option<Tensor<3>>> {
         prompt.check(model)?;
         let slots = prompt.slots(model)?;
         let context = model.config.text.max_position_embeddings;
         self.reserve(model, slots.len().saturating_add(reserve).min(context));
+        if recorder.is_some() {
+            self.filled.clear();
+        }
         let common = self.filled.iter().zip(&slots).take_while(|(a, b)| a == b).count();
         // The last token runs again even if it is cached: its hidden state is what is wanted.
         let mut from = common.min(slots.len() - 1);
@@ -63,7 +70,8 @@ impl Session {
         loop {
             let to = (from + PREFILL_CHUNK).min(slots.len());
             let x = prompt.embed(model, from, to)?;
-            let hidden = model.text.forward(x, cache, &model.position(from), None);
+            let routing = recorder.as_deref_mut().map(Recorder::pass);
+            let hidden = model.text.forward(x, cache, &model.position(from), routing);
             self.filled.extend(&slots[from..to]);
             if to == slots.len() {
                 return Ok(Some(hidden.narrow(1, to - from - 1, 1)));
@@ -83,6 +91,21 @@ impl Session {
 /// # Errors
 /// What [`Prompt::check`] refuses, and a device that fails.
 pub async fn full_logits(model: &Llava, prompt: &Prompt) -> Result<Vec<f32>> {
+    logits_of_all(model, prompt, None).await
+}
+
+/// As [`full_logits`], and where the tokens went; `None` where the model has no experts.
+///
+/// # Errors
+/// As [`full_logits`].
+pub async fn full_logits_with_routing(model: &Llava, prompt: &Prompt) -> Result<(Vec<f32>, Option<RoutingRecord>)> {
+    let mut recorder = Recorder::default();
+    let logits = logits_of_all(model, prompt, Some(&mut recorder)).await?;
+    let routing = recorder.read(prompt.expanded_len(model.config.image_seq_len())).await?;
+    Ok((logits, routing))
+}
+
+async fn logits_of_all(model: &Llava, prompt: &Prompt, mut recorder: Option<&mut Recorder>) -> Result<Vec<f32>> {
     prompt.check(model)?;
     let tokens = prompt.expanded_len(model.config.image_seq_len());
     let mut cache = model.kv_cache(tokens);
@@ -90,7 +113,8 @@ pub async fn full_logits(model: &Llava, prompt: &Prompt) -> Result<Vec<f32>> {
     for from in (0..tokens).step_by(PREFILL_CHUNK) {
         let to = (from + PREFILL_CHUNK).min(tokens);
         let x = prompt.embed(model, from, to)?;
-        let hidden = model.text.forward(x, &mut cache, &model.position(from), None);
+        let routing = recorder.as_deref_mut().map(Recorder::pass);
+        let hidden = model.text.forward(x, &mut cache, &model.position(from), routing);
         logits.extend(read_floats(model.text.logits(hidden)).await?);
     }
     Ok(logits)

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::adapter::AdapterSize;
 use super::config::LlavaConfig;
 use super::loader::Precision;
 use crate::device::AdapterReport;
@@ -19,6 +20,8 @@ pub const PREFILL_CHUNK: usize = 512;
 pub struct MemoryEstimate {
     /// Weights as they will lie on the device.
     pub weights: u64,
+    /// The adapter, where there is one.
+    pub adapter: u64,
     /// Keys and values of the context.
     pub kv_cache: u64,
     /// The largest set of activations alive at once.
@@ -27,6 +30,8 @@ pub struct MemoryEstimate {
     pub largest_tensor: u64,
     /// Its name.
     pub largest_tensor_name: String,
+    #[serde(skip)]
+    adapter_tensor: u64,
 }
 
 impl MemoryEstimate {
@@ -58,11 +63,23 @@ impl MemoryEstimate {
         }
         Self {
             weights,
+            adapter: 0,
+            adapter_tensor: 0,
             kv_cache: 2 * text.num_hidden_layers as u64 * kv_tensor,
             activations: Self::activations(config, context),
             largest_tensor: largest.0,
             largest_tensor_name: largest.1,
         }
+    }
+
+    /// With an adapter on the model.
+    pub fn with_adapter(mut self, size: AdapterSize) -> Self {
+        (self.adapter, self.adapter_tensor) = (size.total, size.largest_tensor);
+        if size.largest_tensor > self.largest_tensor {
+            self.largest_tensor = size.largest_tensor;
+            self.largest_tensor_name = "the adapter's largest tensor".to_string();
+        }
+        self
     }
 
     /// The wider of the two towers: its residual stream, projections and MLP, and attention scores on the CPU.
@@ -81,7 +98,7 @@ impl MemoryEstimate {
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.weights + self.kv_cache + self.activations
+        self.weights + self.adapter + self.kv_cache + self.activations
     }
 
     /// Compares with what the device offers.
@@ -89,7 +106,8 @@ impl MemoryEstimate {
     /// # Errors
     /// [`Error::Memory`] with the figures and the flag that would make it fit.
     pub fn check(&self, config: &LlavaConfig, precision: Precision, device: &AdapterReport) -> Result<()> {
-        let smaller = (precision == Precision::F32).then(|| Self::new(config, Precision::F16));
+        let adapter = AdapterSize { total: self.adapter, largest_tensor: self.adapter_tensor };
+        let smaller = (precision == Precision::F32).then(|| Self::new(config, Precision::F16).with_adapter(adapter));
         let fits = |estimate: &Self| {
             device.memory_bytes.is_none_or(|memory| estimate.total() <= memory)
                 && estimate.largest_tensor <= device.max_binding_bytes
@@ -111,8 +129,12 @@ impl MemoryEstimate {
                 gigabytes(device.max_binding_bytes)
             )
         } else {
+            let adapter = match self.adapter {
+                0 => String::new(),
+                bytes => format!("adapter {}, ", gigabytes(bytes)),
+            };
             format!(
-                "the model needs {} (weights {} in {precision}, context {}, activations {}), and {} offers {}",
+                "the model needs {} (weights {} in {precision}, {adapter}context {}, activations {}), and {} offers {}",
                 gigabytes(self.total()),
                 gigabytes(self.weights),
                 gigabytes(self.kv_cache),

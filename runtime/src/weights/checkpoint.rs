@@ -70,6 +70,21 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Opens one file of tensors, under the names they have in it.
+    ///
+    /// # Errors
+    /// [`Error::Safetensors`] for a damaged file, [`Error::NotACheckpoint`] where it is not there.
+    pub fn open_file(files: &ModelFiles, name: &str) -> Result<Self> {
+        let mut checkpoint = Self {
+            path: files.path().to_owned(),
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+            layout: Layout::Transformers4,
+        };
+        checkpoint.take(vec![shards::open_file(files, name)?], Part::Plain)?;
+        Ok(checkpoint)
+    }
+
     /// Opens the adapter in `files`: `adapter_model.safetensors`, its tensors under the canonical names of what they adapt.
     ///
     /// # Errors

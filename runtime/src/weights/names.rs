@@ -35,6 +35,8 @@ pub(super) enum Part {
     VisionTower,
     /// An adapter: names of the model's own, behind PEFT's prefix.
     Adapter,
+    /// No part of a model: names are taken as they are.
+    Plain,
 }
 
 /// What PEFT puts before a model's own names.
@@ -83,6 +85,9 @@ const VISION_TOWER: &[(&str, &str, Option<Layout>)] = &[
 
 /// What a name means in a file of this part of the checkpoint.
 pub(super) fn meaning(part: Part, name: &str) -> Meaning {
+    if part == Part::Plain {
+        return Meaning::Tensor(name.to_owned(), None);
+    }
     let computed = |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     if computed("position_ids") || computed("rotary_emb.inv_freq") {
         return Meaning::Silent;
@@ -92,7 +97,7 @@ pub(super) fn meaning(part: Part, name: &str) -> Meaning {
         _ => name,
     };
     let table = match part {
-        Part::Model | Part::Adapter => MODEL,
+        Part::Model | Part::Adapter | Part::Plain => MODEL,
         Part::VisionTower => {
             let of_text = ["text_model.", "text_projection.", "visual_projection."];
             if of_text.iter().any(|start| name.starts_with(start)) || name == "logit_scale" {

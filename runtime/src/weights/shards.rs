@@ -33,6 +33,14 @@ pub(super) fn open(files: &ModelFiles) -> Result<Vec<Shard>> {
     loose(files)
 }
 
+/// Opens a file of this name and reads its header.
+pub(super) fn open_file(files: &ModelFiles, name: &str) -> Result<Shard> {
+    match files.file(name)? {
+        Some(file) => shard(file),
+        None => Err(files.not_a_checkpoint(format!("{name} is missing"))),
+    }
+}
+
 /// Opens an adapter's file and reads its header.
 pub(super) fn open_adapter(files: &ModelFiles) -> Result<Shard> {
     match files.file(ADAPTER)? {

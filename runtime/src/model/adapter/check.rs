@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::PREFIX;
 use super::config::{AdapterConfig, Target};
 use crate::model::LlavaConfig;
 use crate::model::layer_name;
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Dtype};
 
 /// Returns the config with the targets that have tensors, and whether there is a projector.
 pub(super) fn check(
@@ -13,7 +14,8 @@ pub(super) fn check(
     tensors: &Checkpoint,
     model: &LlavaConfig,
 ) -> Result<(AdapterConfig, bool), String> {
-    layers(tensors, model)?;
+    dtypes(tensors)?;
+    layers(&config, tensors, model)?;
     if config.lora.targets.is_empty() {
         let present = |target: &Target| tensors.get(&lora_name(0, *target, "A")).is_some();
         config.lora.targets = Target::ALL.into_iter().filter(present).collect();
@@ -25,61 +27,95 @@ pub(super) fn check(
     if has_projector {
         expected.extend(projector);
     }
+    if expected.is_empty() {
+        let reason =
+            "holds no adapter on the language model's projections, no experts and no projector: nothing to use";
+        return Err(reason.to_string());
+    }
     for (name, tensor) in tensors.iter() {
         let Some(shape) = expected.get(name) else { continue };
         if tensor.shape != *shape {
-            return Err(wrong_shape(&tensor.name_in_file, &tensor.shape, shape));
+            return Err(wrong_shape(&config, &tensor.name_in_file, &tensor.shape, shape));
         }
     }
+    names(&expected, tensors)?;
+    Ok((config, has_projector))
+}
+
+/// The tensors that are expected, and no other.
+fn names(expected: &BTreeMap<String, Vec<usize>>, tensors: &Checkpoint) -> Result<(), String> {
     let missing: Vec<&str> = expected.keys().map(String::as_str).filter(|name| tensors.get(name).is_none()).collect();
-    if let Some(first) = missing.first() {
-        let count = missing.len();
-        return Err(format!(
-            "lacks {count} tensor(s) that its adapter_config.json promises, the first of them {first}; the file is of \
-             another adapter, or was cut short"
-        ));
-    }
     let unknown: Vec<&str> = tensors
         .iter()
         .filter(|(name, _)| !expected.contains_key(*name))
         .map(|(_, tensor)| tensor.name_in_file.as_str())
         .collect();
-    if let Some(first) = unknown.first() {
-        let count = unknown.len();
-        return Err(format!(
-            "holds {count} tensor(s) that are not in its adapter_config.json or not in this model, the first of them \
+    let (lacks, holds) = (missing.len(), unknown.len());
+    match (missing.first(), unknown.first()) {
+        (None, None) => Ok(()),
+        (Some(first), None) => Err(format!(
+            "lacks {lacks} tensor(s) that its adapter_config.json promises, the first of them {first}; the file is of \
+             another adapter, or was cut short"
+        )),
+        (None, Some(first)) => Err(format!(
+            "holds {holds} tensor(s) that are not in its adapter_config.json or not in this model, the first of them \
              {first}; adapters on the language model's projections, experts and the projector are read"
-        ));
+        )),
+        (Some(missing), Some(unknown)) => Err(format!(
+            "holds {holds} tensor(s) of names that mean nothing here, the first of them {unknown}, and lacks {lacks} that \
+             its adapter_config.json promises, the first of them {missing}; names begin with {PREFIX} and go on as the \
+             model's own, so it is an adapter of another kind of model"
+        )),
     }
-    Ok((config, has_projector))
 }
 
 /// `16 x 4096` of tensors that should be `32 x 4096`.
-fn wrong_shape(name: &str, actual: &[usize], expected: &[usize]) -> String {
+fn wrong_shape(config: &AdapterConfig, name: &str, actual: &[usize], expected: &[usize]) -> String {
     let dims = |shape: &[usize]| shape.iter().map(usize::to_string).collect::<Vec<_>>().join(" x ");
     let narrow = |shape: &[usize]| shape.iter().copied().min().unwrap_or(0);
     let of_lora = name.contains("lora_") && actual.len() == expected.len();
     let only_rank =
         actual.iter().zip(expected).filter(|(a, e)| a != e).count() == 1 && narrow(actual) != narrow(expected);
+    let field = if name.contains(".moe_") { "mole.rank" } else { "r" };
     let reason = match of_lora && only_rank {
         true => format!(
-            "the tensors have rank {}, adapter_config.json says {}; correct r (or mole.rank) there",
+            "the tensors have rank {}, but {field} in adapter_config.json is {}; correct it there",
             narrow(actual),
             narrow(expected)
         ),
-        false => "it was trained on another base model".to_string(),
+        false => other_base(config),
     };
     format!("{name} is {}, expected {}: {reason}", dims(actual), dims(expected))
 }
 
-/// Layers beyond the model's.
-fn layers(tensors: &Checkpoint, model: &LlavaConfig) -> Result<(), String> {
-    let layer = |name: &str| name.split_once(".layers.")?.1.split_once('.')?.0.parse::<usize>().ok();
+fn other_base(config: &AdapterConfig) -> String {
+    match config.base_model.as_str() {
+        "" => "it was trained on another base model".to_string(),
+        base => format!("it was trained on another base model, {base}"),
+    }
+}
+
+/// Known before a model is given up for this one.
+fn dtypes(tensors: &Checkpoint) -> Result<(), String> {
+    let read = [Dtype::F32, Dtype::F16, Dtype::BF16];
+    match tensors.iter().find(|(_, tensor)| !read.contains(&tensor.dtype)) {
+        Some((_, tensor)) => Err(format!("{} is {}; F32, F16 and BF16 are read", tensor.name_in_file, tensor.dtype)),
+        None => Ok(()),
+    }
+}
+
+/// As many layers as the model.
+fn layers(config: &AdapterConfig, tensors: &Checkpoint, model: &LlavaConfig) -> Result<(), String> {
+    // Those of a vision tower do not count.
+    let layer = |name: &str| {
+        name.strip_prefix("language_model.")?.split_once(".layers.")?.1.split_once('.')?.0.parse::<usize>().ok()
+    };
     let most = tensors.iter().filter_map(|(name, _)| layer(name)).max();
     let has = model.text.num_hidden_layers;
     match most {
-        Some(most) if most >= has => {
-            Err(format!("has {} layers, the model has {has}: it was trained on another base model", most + 1))
+        Some(most) if most.checked_add(1) != Some(has) => {
+            let (layers, base) = (most.saturating_add(1), other_base(config));
+            Err(format!("is on {layers} layers, the model has {has}: {base}"))
         }
         _ => Ok(()),
     }
@@ -88,12 +124,20 @@ fn layers(tensors: &Checkpoint, model: &LlavaConfig) -> Result<(), String> {
 /// As many experts as the config says.
 fn experts(config: &AdapterConfig, tensors: &Checkpoint) -> Result<(), String> {
     let expert = |name: &str| name.split_once(".mlp.moe_")?.1.split('.').nth(1)?.parse::<usize>().ok();
-    let found = tensors.iter().filter_map(|(name, _)| expert(name)).max().map_or(0, |most| most + 1);
-    let said = config.mole.as_ref().map_or(0, |mole| mole.experts);
-    match found == said {
-        true => Ok(()),
-        false => Err(format!(
-            "has tensors of {found} experts, but adapter_config.json says {said}; correct mole.experts there"
+    let Some(most) = tensors.iter().filter_map(|(name, _)| expert(name)).max() else {
+        // Found among the names that are missing.
+        return Ok(());
+    };
+    let found = most.saturating_add(1);
+    match &config.mole {
+        Some(mole) if mole.experts == found => Ok(()),
+        Some(mole) => Err(format!(
+            "has tensors of {found} expert(s), but mole.experts in adapter_config.json is {}; correct it there",
+            mole.experts
+        )),
+        None => Err(format!(
+            "has tensors of {found} expert(s), but adapter_config.json has no \"mole\" object that says how they are \
+             used (experts, rank, alpha, gating); take the file that was written with it"
         )),
     }
 }
@@ -146,3 +190,6 @@ fn projector_shapes(model: &LlavaConfig) -> BTreeMap<String, Vec<usize>> {
     let tensors = model.expected_tensors();
     tensors.into_iter().filter(|(name, _)| name.starts_with("multi_modal_projector.")).collect()
 }
+
+#[cfg(test)]
+mod tests;

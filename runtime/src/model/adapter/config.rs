@@ -90,7 +90,7 @@ pub struct AdapterConfig {
 }
 
 /// Settings of PEFT that change what an adapter computes, and the value that is understood.
-fn understood() -> [(&'static str, Value); 9] {
+fn understood() -> [(&'static str, Value); 10] {
     [
         ("use_dora", json!(false)),
         ("use_rslora", json!(false)),
@@ -101,6 +101,7 @@ fn understood() -> [(&'static str, Value); 9] {
         ("rank_pattern", json!({})),
         ("alpha_pattern", json!({})),
         ("layer_replication", Value::Null),
+        ("layers_to_transform", Value::Null),
     ]
 }
 
@@ -118,7 +119,10 @@ impl AdapterConfig {
         }
         for (name, accepted) in understood() {
             if let Some(value) = field(name).filter(|&value| *value != accepted) {
-                return Err(refuse(format!("{name} is {value}; only {accepted} is understood")));
+                return Err(refuse(format!(
+                    "{name} is {value}; only {accepted} is understood. Merge the adapter into its base model with PEFT's \
+                     merge_and_unload() and name the result with --model"
+                )));
             }
         }
         let number = |name: &str| field(name).and_then(Value::as_f64).filter(|number| number.is_finite());

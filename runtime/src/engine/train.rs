@@ -1,0 +1,103 @@
+//! Training as the engine runs it: the base model's files, the data, the device, the run.
+
+use std::ops::ControlFlow;
+
+use super::command::TrainCommand;
+use super::event::Event;
+use super::load::Prepared;
+use crate::device::ComputeDevice;
+use crate::error::{Error, Result};
+use crate::model::{Llava, Precision};
+use crate::train::{Run, RunParts, Stage, TrainEvent, TrainMemory};
+use crate::weights::{Layout, ModelFiles};
+
+/// A small file of a checkpoint beyond this is none.
+const MAX_SMALL_FILE: u64 = 64 << 20;
+
+/// A run whose data and base were checked, before any device is touched.
+pub(super) struct PreparedRun {
+    prepared: Prepared,
+    precision: Option<Precision>,
+    run: Run,
+}
+
+impl PreparedRun {
+    /// Checks the base, then the data.
+    pub(super) fn check(
+        command: TrainCommand,
+        on_event: &mut dyn FnMut(Option<TrainEvent>) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        let TrainCommand { load, request } = command;
+        let prepared = Prepared::check(&load)?;
+        let stage = request.config.stage;
+        let precision = match (stage, load.precision) {
+            (Stage::Full, Some(Precision::F16)) => {
+                return Err(Error::Training(
+                    "stage \"full\" trains every weight, which takes f32; leave --weights f16 out".to_string(),
+                ));
+            }
+            (Stage::Full, _) => Some(Precision::F32),
+            (_, asked) => asked,
+        };
+        let base_files = match stage {
+            Stage::Full if prepared.checkpoint.layout() == Layout::Original => {
+                return Err(Error::Training(
+                    "stage \"full\" writes a Hugging Face checkpoint, and this one is in LLaVA's original layout; \
+                     convert it with transformers first"
+                        .to_string(),
+                ));
+            }
+            Stage::Full => small_files(&ModelFiles::open(&request.config.model)?)?,
+            _ => Vec::new(),
+        };
+        let parts = RunParts {
+            model: prepared.config.clone(),
+            tokenizer: prepared.tokenizer.clone(),
+            template: prepared.template.clone(),
+            preprocessor: prepared.preprocessor.clone(),
+            fingerprint: prepared.fingerprint(),
+            base_files,
+        };
+        let run = Run::prepare(request, parts, on_event)?;
+        Ok(Self { prepared, precision, run })
+    }
+
+    /// Loads the base and trains.
+    pub(super) async fn train(
+        self,
+        device: ComputeDevice,
+        outbox: &async_channel::Sender<Event>,
+        on_event: &mut dyn FnMut(Option<TrainEvent>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Self { prepared, precision, run } = self;
+        let precision = precision.unwrap_or_else(|| prepared.default_precision(&device.report));
+        let memory = TrainMemory::new(run.config(), &prepared.config, precision, run.longest);
+        memory.check(precision, &device.report)?;
+        let note = format!(
+            "training on {} ({}), frozen weights in {precision}; about {} of memory",
+            device.report.name,
+            device.report.backend,
+            crate::model::gigabytes(memory.total())
+        );
+        let _ = on_event(Some(TrainEvent::Note(note)));
+        let mut on_progress = |progress| {
+            let _ = outbox.try_send(Event::Loading(progress));
+        };
+        let Prepared { config, checkpoint, .. } = prepared;
+        let model = Llava::load(config, &checkpoint, precision, &device.burn, &mut on_progress)?;
+        let finished = run.train(model, on_event).await?;
+        let _ = outbox.try_send(Event::Trained(Box::new(finished)));
+        Ok(())
+    }
+}
+
+/// What stands beside the weights in a checkpoint's folder: config, tokenizer, template, preprocessor.
+fn small_files(files: &ModelFiles) -> Result<Vec<(String, Vec<u8>)>> {
+    let wanted = |name: &String| {
+        let small = [".json", ".jinja", ".txt", ".model"].iter().any(|end| name.ends_with(end));
+        small && !name.ends_with(".index.json") && !name.starts_with("adapter_")
+    };
+    let names = files.names()?.into_iter().filter(wanted);
+    let read = |name: String| Ok(files.read_bytes(&name, MAX_SMALL_FILE)?.map(|bytes| (name, bytes)));
+    names.filter_map(|name| read(name).transpose()).collect()
+}
