@@ -168,7 +168,7 @@ fn find(label: &str) -> (Case, &'static Device) {
 }
 
 #[divan::bench(args = everywhere(), sample_count = 5, sample_size = 1)]
-fn training_step(bencher: Bencher, label: &String) {
+fn training_step(bencher: Bencher, label: &str) {
     let (case, device) = find(label);
     let (mut learner, sample) = (learner(case, device), sample());
     train_step(&mut learner, &sample);
@@ -176,7 +176,7 @@ fn training_step(bencher: Bencher, label: &String) {
 }
 
 #[divan::bench(args = everywhere(), sample_count = 20, sample_size = 1)]
-fn decode(bencher: Bencher, label: &String) {
+fn decode(bencher: Bencher, label: &str) {
     let (case, device) = find(label);
     let model = learner(case, device).model;
     let mut cache = filled_cache(&model);

@@ -28,6 +28,7 @@ fn next(engine: &Engine) -> Event {
 fn load(engine: &Engine, case: &str, device: DeviceChoice) -> Result<(), Error> {
     engine.send(Command::Load(LoadRequest {
         model: ModelSource::Folder(fixtures().join(case).join("model")),
+        adapter: None,
         device,
         precision: None,
         aspect_ratio: None,
@@ -64,7 +65,7 @@ fn user(text: &str, pictures: &[&str]) -> Message {
 }
 
 fn request(prompt: ReplyPrompt, max_new_tokens: usize) -> Command {
-    Command::Reply(ReplyRequest { prompt, max_new_tokens, sample: SampleParams::default(), seed: 0 })
+    Command::Reply(ReplyRequest { prompt, max_new_tokens, sample: SampleParams::default(), seed: 0, routing: false })
 }
 
 /// The reply, and what was streamed.
@@ -215,7 +216,7 @@ fn a_repetition_penalty_and_a_seed_change_the_reply() {
     let engine = engine("mha");
     let with = |sample: SampleParams, seed| {
         let prompt = ReplyPrompt::Raw("Go on".to_string(), Vec::new());
-        engine.send(Command::Reply(ReplyRequest { prompt, max_new_tokens: 24, sample, seed }));
+        engine.send(Command::Reply(ReplyRequest { prompt, max_new_tokens: 24, sample, seed, routing: false }));
         answer(&engine).unwrap().0.token_ids
     };
     let greedy = SampleParams::default();

@@ -340,3 +340,51 @@ fn the_comparison_itself_can_fail() {
     assert!(difference(&wrong, &expected, SUM).is_some());
     assert!(difference(&expected[1..], &expected, SUM).is_some());
 }
+
+#[test]
+fn expert_group() {
+    let Some(gpu) = gpu() else { return };
+    for tokens in [5, 63, 64, 255, 256, 257, 1000] {
+        for experts in [1, 2, 3, 64] {
+            let index: Vec<i32> = (0..tokens as i32).map(|t| (t * t + t / 3) % experts).collect();
+            let groups = ops::expert_group(ints(&index, [tokens], &gpu), experts as usize);
+            let sorted = groups.sorted.expect("more tokens than a row kernel takes");
+            let mut expected: Vec<i32> = (0..tokens as i32).collect();
+            expected.sort_by_key(|&token| index[token as usize]);
+            assert_eq!(int_values(sorted.permutation), expected, "{tokens} tokens, {experts} experts");
+            let below = |e: i32| index.iter().filter(|&&expert| expert < e).count() as i32;
+            let offsets: Vec<i32> = (0..=experts).map(below).collect();
+            assert_eq!(int_values(sorted.offsets), offsets, "{tokens} tokens, {experts} experts");
+        }
+    }
+}
+
+#[test]
+fn the_routers_choice() {
+    for experts in [1, 2, 3, 17, 64] {
+        let index = |device: &Device| {
+            let (x, weight) = (floats([33, 65], 1, device), floats([experts, 65], 2, device));
+            int_values(ops::router_top1(x, &weight, &floats([experts], 3, device)).1)
+        };
+        let Some(gpu) = gpu() else { return };
+        assert_eq!(index(&gpu), index(&cpu()), "{experts} experts");
+        // Equal rows tie: the lower index wins.
+        for device in [&gpu, &cpu()] {
+            let weight = floats([1, 65], 2, device).repeat_dim(0, experts);
+            let bias = floats([1], 3, device).repeat_dim(0, experts);
+            let (_, tied) = ops::router_top1(floats([33, 65], 1, device), &weight, &bias);
+            assert_eq!(int_values(tied), [0; 33]);
+        }
+    }
+}
+
+#[test]
+fn dropout_drops_its_share_and_keeps_the_mean() {
+    let y = values(ops::dropout(Tensor::<2>::ones([100, 1000], &cpu()), 7, 0.3));
+    let dropped = y.iter().filter(|&&value| value == 0.0).count() as f32 / 1e5;
+    assert!((dropped - 0.3).abs() < 0.01, "{dropped}");
+    assert!(y.iter().all(|&value| value == 0.0 || (value - 1.0 / 0.7).abs() < 1e-6));
+    let other = values(ops::dropout(Tensor::<2>::ones([100, 1000], &cpu()), 8, 0.3));
+    let same = y.iter().zip(&other).filter(|(a, b)| a == b).count() as f32 / 1e5;
+    assert!((same - 0.58).abs() < 0.02, "masks of two seeds agree on {same}, by chance 0.58");
+}

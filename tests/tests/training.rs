@@ -254,6 +254,51 @@ fn a_run_goes_the_references_way() {
     }
 }
 
+/// The gradients of one window of eight samples, cut into micro-batches of `micro_batch`, and its losses.
+fn window_gradients(name: &str, micro_batch: usize, device: &Device) -> (BTreeMap<String, Vec<f32>>, [f64; 3]) {
+    let run = json(&format!("{name}.json"));
+    let mut config = config(&run);
+    config.train.micro_batch = micro_batch;
+    let window: Vec<LoadedSample> = windows().into_iter().take(4).flatten().collect();
+    let mut learner = Learner::new(model(name, &run, device), &config);
+    let go = &mut || ControlFlow::Continue(());
+    let (store, _) = pollster::block_on(learner.gradients(&window, 0, go)).unwrap().unwrap();
+    let mut gradients = Gradients(&store, BTreeMap::new());
+    learner.visit(&mut gradients);
+    let rates = Rates { lr: 0.0, projector_lr: 0.0 };
+    let report = pollster::block_on(learner.step(&window, 0, rates, go)).unwrap().unwrap();
+    (gradients.1, [report.loss, report.balance_loss.unwrap_or(0.0), report.grad_norm])
+}
+
+/// Gradients are compared, not weights: AdamW's first step has the size of the rate whatever the gradient's, so that where
+/// a gradient is little more than rounding, so is the sign of the step.
+#[test]
+fn accumulation_is_a_large_batch() {
+    let devices = [Some(ComputeDevice::cpu().burn), gpu()];
+    for device in devices.iter().flatten() {
+        for name in ["lora", "hard_layer", "gated_pooled", "full"] {
+            let (one_by_one, losses) = window_gradients(name, 1, device);
+            for micro_batch in [8, 3] {
+                let (together, same_losses) = window_gradients(name, micro_batch, device);
+                for (parameter, expected) in &one_by_one {
+                    // CLIP's key biases have no gradient at all but rounding.
+                    if parameter.starts_with("vision_tower") && parameter.ends_with("k_proj.bias") {
+                        continue;
+                    }
+                    let error = max_norm(&together[parameter], expected);
+                    assert!(error <= 1e-5, "{name}, micro-batches of {micro_batch}: {parameter} is off by {error:e}");
+                }
+                for (a, b) in losses.iter().zip(same_losses) {
+                    assert!(
+                        (a - b).abs() <= 1e-5 * a,
+                        "{name}, micro-batches of {micro_batch}: {losses:?}, {same_losses:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_gpu_goes_the_references_way() {
     let Some(gpu) = gpu() else { return };

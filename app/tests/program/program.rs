@@ -198,6 +198,11 @@ impl Running {
         self.stdout.so_far()
     }
 
+    /// Waits for something that the program does.
+    pub fn wait_until(&self, done: impl Fn() -> bool) {
+        self.wait(|_| done());
+    }
+
     fn wait(&self, done: impl Fn(&Self) -> bool) {
         let start = Instant::now();
         while !done(self) {
@@ -216,8 +221,20 @@ impl Running {
     /// Ctrl-C.
     #[cfg(unix)]
     pub fn interrupt(&self) {
-        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        self.signal("INT");
+    }
+
+    /// Sends a signal, by its name.
+    #[cfg(unix)]
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.expect("every Unix has kill").success());
+    }
+
+    /// Ends it as nothing can prevent: `kill -9`.
+    pub fn kill(mut self) -> Finished {
+        self.child.kill().expect("it is our child");
+        self.finish()
     }
 
     /// Closes standard input and waits for the end.

@@ -8,6 +8,7 @@ use crate::image::AspectRatio;
 use crate::model::Precision;
 use crate::ops::SampleParams;
 use crate::text::Role;
+#[cfg(not(target_arch = "wasm32"))]
 use crate::train::TrainRequest;
 use crate::weights::ModelFiles;
 
@@ -21,6 +22,7 @@ pub enum Command {
     /// Runs the model once over a raw prompt and returns what is inside. Answers: `Dumped`.
     Dump(DumpRequest),
     /// Trains, in the place of any model that is loaded. Answers: `Training`, `Loading`..., `Training`..., `Trained`.
+    #[cfg(not(target_arch = "wasm32"))]
     Train(Box<TrainCommand>),
     /// Stops the running reply at its next token, or the next piece of its prompt, and a training run at its next
     /// micro-batch. `Replied` follows with the part that was made, `Trained` after a checkpoint.
@@ -28,6 +30,7 @@ pub enum Command {
 }
 
 /// What to train, and on which device.
+#[cfg(not(target_arch = "wasm32"))]
 #[derive(Clone, Debug)]
 pub struct TrainCommand {
     /// The base model; its adapter is the run's to choose.

@@ -7,6 +7,7 @@ use crate::device::AdapterReport;
 use crate::error::Error;
 use crate::generate::{RoutingRecord, StopReason, Timings};
 use crate::model::{LoadProgress, MemoryEstimate, Precision};
+#[cfg(not(target_arch = "wasm32"))]
 use crate::train::{Finished, TrainEvent};
 
 /// Something happened.
@@ -35,8 +36,10 @@ pub enum Event {
     /// What [`Command::Dump`](super::Command::Dump) asked for.
     Dumped(Box<Dump>),
     /// How a training run is getting on.
+    #[cfg(not(target_arch = "wasm32"))]
     Training(TrainEvent),
     /// A training run has ended.
+    #[cfg(not(target_arch = "wasm32"))]
     Trained(Box<Finished>),
     /// The command failed; the engine goes on.
     Failed(Error),

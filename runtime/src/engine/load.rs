@@ -72,20 +72,6 @@ impl Prepared {
         Ok(Self { name, config, checkpoint, tokenizer, template, preprocessor, eos_token_ids, precision, adapter })
     }
 
-    /// Tells the model from others by the table of its tensors, without reading them.
-    pub(super) fn fingerprint(&self) -> u64 {
-        // FNV-1a: the same on every machine and in every version of the standard library.
-        self.checkpoint.iter().fold(0xCBF2_9CE4_8422_2325, |hash, (name, tensor)| {
-            let line = format!("{name} {:?} {:?}\n", tensor.dtype, tensor.shape);
-            line.bytes().fold(hash, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
-        })
-    }
-
-    /// How the weights are kept where nobody says.
-    pub(super) fn default_precision(&self, device: &AdapterReport) -> Precision {
-        default_precision(&self.config, AdapterSize::default(), &self.checkpoint, device)
-    }
-
     /// Compares with what the device offers, then uploads.
     pub(super) fn upload(
         self,
@@ -235,7 +221,7 @@ fn preprocessor(
 }
 
 /// Weights as they are stored; on the CPU f32 where that fits, since it need not be unpacked for every token.
-fn default_precision(
+pub(super) fn default_precision(
     config: &LlavaConfig,
     adapter: AdapterSize,
     checkpoint: &Checkpoint,

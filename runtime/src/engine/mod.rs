@@ -9,12 +9,13 @@ mod event;
 mod load;
 mod loaded;
 mod routing;
+#[cfg(not(target_arch = "wasm32"))]
 mod train;
 mod worker;
 
-pub use command::{
-    Command, DumpRequest, LoadRequest, Message, ModelSource, Picture, ReplyPrompt, ReplyRequest, TrainCommand,
-};
+#[cfg(not(target_arch = "wasm32"))]
+pub use command::TrainCommand;
+pub use command::{Command, DumpRequest, LoadRequest, Message, ModelSource, Picture, ReplyPrompt, ReplyRequest};
 pub use event::{AdapterInfo, Dump, Event, ModelInfo, Reply};
 pub use routing::{PatchPlace, ReplyRouting, RoutedToken};
 

@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 
 use super::command::TrainCommand;
 use super::event::Event;
-use super::load::Prepared;
-use crate::device::ComputeDevice;
+use super::load::{Prepared, default_precision};
+use crate::device::{AdapterReport, ComputeDevice};
 use crate::error::{Error, Result};
+use crate::model::adapter::AdapterSize;
 use crate::model::{Llava, Precision};
 use crate::train::{Run, RunParts, Stage, TrainEvent, TrainMemory};
 use crate::weights::{Layout, ModelFiles};
@@ -88,6 +89,22 @@ impl PreparedRun {
         let finished = run.train(model, on_event).await?;
         let _ = outbox.try_send(Event::Trained(Box::new(finished)));
         Ok(())
+    }
+}
+
+impl Prepared {
+    /// Tells the model from others by the table of its tensors, without reading them.
+    fn fingerprint(&self) -> u64 {
+        // FNV-1a: the same on every machine and in every version of the standard library.
+        self.checkpoint.iter().fold(0xCBF2_9CE4_8422_2325, |hash, (name, tensor)| {
+            let line = format!("{name} {:?} {:?}\n", tensor.dtype, tensor.shape);
+            line.bytes().fold(hash, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+        })
+    }
+
+    /// How the weights are kept where nobody says.
+    fn default_precision(&self, device: &AdapterReport) -> Precision {
+        default_precision(&self.config, AdapterSize::default(), &self.checkpoint, device)
     }
 }
 

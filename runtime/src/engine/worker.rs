@@ -5,13 +5,17 @@ use std::ops::ControlFlow;
 
 use async_channel::{Receiver, Sender};
 
-use super::command::{Command, ReplyRequest, TrainCommand};
+#[cfg(not(target_arch = "wasm32"))]
+use super::command::TrainCommand;
+use super::command::{Command, ReplyRequest};
 use super::event::Event;
 use super::load::Prepared;
 use super::loaded::Loaded;
+#[cfg(not(target_arch = "wasm32"))]
 use super::train::PreparedRun;
 use crate::device::{ComputeDevice, DeviceChoice};
 use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
 use crate::train::TrainEvent;
 
 pub(super) struct Worker {
@@ -70,6 +74,7 @@ impl Worker {
                 let dump = self.loaded()?.dump(request).await?;
                 self.tell(Event::Dumped(Box::new(dump)));
             }
+            #[cfg(not(target_arch = "wasm32"))]
             Command::Train(command) => self.train(*command).await?,
             // Nothing is running.
             Command::Cancel => {}
@@ -109,6 +114,7 @@ impl Worker {
         Ok(())
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     async fn train(&mut self, command: TrainCommand) -> Result<()> {
         let choice = command.load.device;
         let (inbox, outbox) = (self.inbox.clone(), self.outbox.clone());

@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
 use crate::ops::Weight;
 use crate::weights::Checkpoint;
@@ -195,7 +195,9 @@ impl<'a> Loader<'a> {
 /// Waits until the copies so far have arrived: the driver keeps a staging copy of each until then.
 #[cfg(not(target_arch = "wasm32"))]
 fn settle(device: &Device) -> Result<()> {
-    device.sync().map_err(|e| Error::Device(format!("the device failed while weights were uploaded: {e:?}")))
+    device
+        .sync()
+        .map_err(|e| crate::error::Error::Device(format!("the device failed while weights were uploaded: {e:?}")))
 }
 
 /// A page cannot wait; the browser frees its copies as they arrive.

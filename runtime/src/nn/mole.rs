@@ -64,13 +64,8 @@ pub struct Routing {
 pub struct Decision {
     /// What was decided.
     pub routing: Routing,
-    mix: Mix,
-}
-
-enum Mix {
-    /// One expert a token, and the factor `[T]` on its output.
-    Top1(ExpertGroups, Tensor<1>),
-    Dense,
+    /// The tokens of each expert, and the factor `[T]` on its output; `None` where every token goes to all.
+    top1: Option<(ExpertGroups, Tensor<1>)>,
 }
 
 impl MoleExperts {
@@ -83,11 +78,8 @@ impl MoleExperts {
             Gating::Gated => Some(probs.clone().gather(1, index.clone().unsqueeze_dim(1)).squeeze_dim(1)),
             Gating::Dense => None,
         };
-        let mix = match gate {
-            Some(gate) => Mix::Top1(expert_group(index.clone(), experts), gate),
-            None => Mix::Dense,
-        };
-        Decision { routing: Routing { probs, index }, mix }
+        let top1 = gate.map(|gate| (expert_group(index.clone(), experts), gate));
+        Decision { routing: Routing { probs, index }, top1 }
     }
 
     /// Adds the experts' products to `base: [T, out]`, the projection's own; `x: [T, in]` is its input.
@@ -100,11 +92,11 @@ impl MoleExperts {
         noise: &mut Noise,
     ) -> Tensor<2> {
         let x = noise.dropout(x, self.dropout);
-        match &decision.mix {
-            Mix::Top1(groups, gate) => {
+        match &decision.top1 {
+            Some((groups, gate)) => {
                 lora_experts(base, x, &projection.lora_a, &projection.lora_b, gate, groups, self.scale)
             }
-            Mix::Dense => base + self.dense(x, projection, &decision.routing.probs) * self.scale,
+            None => base + self.dense(x, projection, &decision.routing.probs) * self.scale,
         }
     }
 

@@ -146,7 +146,6 @@ impl<B: MoleOps, C: CheckpointStrategy> MoleOps for Autodiff<B, C> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
     fn lora_experts(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,

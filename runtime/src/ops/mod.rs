@@ -200,7 +200,7 @@ pub trait MoleOps: Backend {
     }
 
     /// The gradients of [`attention`] in q, k and v; y is its output.
-    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+    #[allow(clippy::too_many_arguments, reason = "an operation names all its inputs")]
     fn attention_backward(
         dy: FloatTensor<Self>,
         q: FloatTensor<Self>,
@@ -280,7 +280,7 @@ pub trait MoleOps: Backend {
     }
 
     /// See [`lora_experts`]; tokens sorted by expert.
-    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+    #[allow(clippy::too_many_arguments, reason = "an operation names all its inputs")]
     fn lora_experts(
         base: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -311,7 +311,7 @@ pub trait MoleOps: Backend {
     }
 
     /// The gradients of [`lora_experts`] in x, A, B and the gate.
-    #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
+    #[allow(clippy::too_many_arguments, reason = "an operation names all its inputs")]
     fn lora_experts_backward(
         dy: FloatTensor<Self>,
         x: FloatTensor<Self>,

@@ -202,10 +202,8 @@ impl TrainConfig {
         let text = std::fs::read_to_string(path).map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         let mut config = Self::parse(&text, &path.display().to_string())?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        for place in [Some(&mut config.model), Some(&mut config.output), config.init_adapter.as_mut()] {
-            if let Some(place) = place {
-                *place = folder.join(&*place);
-            }
+        for place in [&mut config.model, &mut config.output].into_iter().chain(&mut config.init_adapter) {
+            *place = folder.join(&*place);
         }
         for sources in [&mut config.data, &mut config.eval] {
             *sources = std::mem::take(sources).into_iter().map(|source| source.relative_to(folder)).collect();

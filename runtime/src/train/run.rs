@@ -243,7 +243,7 @@ impl Run {
             moments.add(format!("second.{name}"), second.clone());
         }
         let mut tensors = self.trained_files(learner).await?;
-        tensors.push(("optimizer.safetensors", moments.to_safetensors().await?));
+        tensors.push(("optimizer.safetensors", moments.into_safetensors().await?));
         let keep = self.config.train.keep_checkpoints;
         let path = checkpoint::write(&self.config.output, &self.state, tensors, keep)?;
         let _ = on_event(Some(TrainEvent::Saved(path)));

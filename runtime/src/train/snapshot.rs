@@ -29,7 +29,7 @@ impl Snapshot {
     }
 
     /// The bytes of a safetensors file under these names.
-    pub(super) async fn to_safetensors(self) -> Result<Vec<u8>> {
+    pub(super) async fn into_safetensors(self) -> Result<Vec<u8>> {
         let mut tensors = Vec::with_capacity(self.0.len());
         for (name, shape, tensor) in self.0 {
             tensors.push((name, shape, read_floats(tensor).await?));
@@ -38,7 +38,7 @@ impl Snapshot {
     }
 
     /// The bytes of an adapter's file: PEFT's names, experts one by one.
-    pub(super) async fn to_adapter(self) -> Result<Vec<u8>> {
+    pub(super) async fn into_adapter(self) -> Result<Vec<u8>> {
         let mut tensors = Vec::new();
         for (name, shape, tensor) in self.0 {
             let name = format!("{PREFIX}{}", name.replace("language_model.model.layers.", "model.layers."));

@@ -39,7 +39,7 @@ pub(super) struct LlamaMlp {
 /// The keys that a pass's queries see.
 pub(super) enum Keys<'a> {
     /// Those of the cache, to which the pass's own are appended at `position: [1]`; `key_range: [batch, 2]` are valid.
-    Cached { kv: &'a mut LayerKv, position: &'a Tensor<1, Int>, key_range: Tensor<2, Int> },
+    Cached { kv: &'a mut LayerKv, position: &'a Tensor<1, Int>, key_range: &'a Tensor<2, Int> },
     /// Those of the pass itself: several sequences one behind the other.
     Packed(&'a Packing),
 }
@@ -162,7 +162,7 @@ impl LlamaAttention {
             Keys::Cached { kv, position, key_range } => {
                 let (q, k) = (rotary(q, table, position), rotary(k, table, position));
                 let [k, v] = kv.append(k, v, position);
-                attention(q, &k, &v, &key_range, position, AttentionMask::Causal)
+                attention(q, &k, &v, key_range, position, AttentionMask::Causal)
             }
             Keys::Packed(packing) => packed_attention(q, k, v, table, packing),
         };

@@ -97,7 +97,7 @@ impl Llama {
     ) -> Tensor<3> {
         let key_range = cache.key_range();
         for (index, layer) in self.layers.iter().enumerate() {
-            let keys = Keys::Cached { kv: cache.layer(index), position, key_range: key_range.clone() };
+            let keys = Keys::Cached { kv: cache.layer(index), position, key_range: &key_range };
             let (y, went) = layer.forward(x, &self.rotary, keys, &mut Noise::off());
             if let Some(routing) = &mut routing {
                 routing.extend(went);

@@ -16,13 +16,13 @@ impl Run {
         let mut tensors = Snapshot::default();
         if self.config.stage == Stage::Full {
             learner.visit(&mut tensors);
-            return Ok(vec![("model.safetensors", tensors.to_safetensors().await?)]);
+            return Ok(vec![("model.safetensors", tensors.into_safetensors().await?)]);
         }
         // All that lies over the base, trained or not: an adapter that stage `projector` was started from stays.
         learner.model.text.visit(Parameters::Adapters, &mut tensors);
         learner.model.projector.visit(&mut tensors);
         let config = serde_json::to_vec_pretty(&self.adapter.to_json()).expect("a config is plain data");
-        Ok(vec![("adapter_config.json", config), ("adapter_model.safetensors", tensors.to_adapter().await?)])
+        Ok(vec![("adapter_config.json", config), ("adapter_model.safetensors", tensors.into_adapter().await?)])
     }
 
     /// The same with what a checkpoint needs beside its weights.
