@@ -1,8 +1,9 @@
 //! LLaVA-1.5 with a mixture of LoRA experts, on WebGPU and on the CPU.
 //!
-//! Layers, each using only those before it: [`ops`] (operations with a composed and a WGSL body), [`nn`] (layers),
-//! [`model`] (the model files), [`generate`] (replies), [`engine`] (commands in, events out). Beside them [`device`],
-//! [`weights`], [`image`] and [`text`]. ARCHITECTURE.md is the map.
+//! Layers, each using only those before it: [`ops`] (operations with a composed body, a WGSL body and a gradient), [`nn`]
+//! (layers), [`model`] (the model files), then side by side [`generate`] (replies), [`train`] (finetuning) and [`eval`]
+//! (scores), and [`engine`] (commands in, events out). Beside them [`device`], [`weights`], [`image`], [`text`] and
+//! [`data`] (datasets). ARCHITECTURE.md is the map.
 #![recursion_limit = "256"]
 
 pub mod data;

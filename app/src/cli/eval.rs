@@ -9,21 +9,25 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use mole_runtime::data::{DataSource, Dataset, Sample};
-use mole_runtime::engine::{Message, Picture, ReplyPrompt, ReplyRequest};
+use mole_runtime::engine::{Command, Event, Message, Picture, ReplyPrompt, ReplyRequest};
 use mole_runtime::eval::{Metric, Table, score};
 use mole_runtime::ops::SampleParams;
 use serde_json::json;
 
-use super::UsageError;
 use super::args::{EvalArgs, MetricArg, Shared};
 use super::session::Session;
+use super::{UsageError, interrupt};
 
 /// Asks every question greedily and prints the scores.
 pub fn run(shared: &Shared, args: &EvalArgs) -> anyhow::Result<ExitCode> {
     let datasets = open(args)?;
+    let count = |data: &Dataset| if args.limit == 0 { data.len() } else { args.limit.min(data.len()) };
+    for data in &datasets {
+        (0..count(data)).try_for_each(|index| check(data, index))?;
+    }
     let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     let session = Session::open(shared)?;
-    let count = |data: &Dataset| if args.limit == 0 { data.len() } else { args.limit.min(data.len()) };
+    interrupt::work_begins();
     let bar = ProgressBar::new(datasets.iter().map(|data| count(data) as u64).sum()).with_style(
         ProgressStyle::with_template("{pos}/{len} {bar:30} {msg}, {eta} left").expect("a template of ours"),
     );
@@ -33,14 +37,12 @@ pub fn run(shared: &Shared, args: &EvalArgs) -> anyhow::Result<ExitCode> {
         bar.set_message(data.name().to_string());
         for index in 0..count(data) {
             let sample = data.sample(index)?;
-            if sample.answers.is_empty() {
-                return Err(sample.error("has no answer to compare with; eval needs \"answer\" or a gpt turn").into());
-            }
-            let (prediction, interrupted) = answer(&session, data, &sample, args.max_new_tokens)?;
-            if interrupted {
-                stopped = true;
+            let prediction = answer(&session, data, &sample, args.max_new_tokens)?;
+            stopped = interrupt::work_ended();
+            if stopped {
                 break 'all;
             }
+            interrupt::work_begins();
             let metric = match args.metric {
                 MetricArg::Auto => Metric::auto(&sample.answers),
                 MetricArg::Fixed(metric) => metric,
@@ -86,8 +88,20 @@ fn open(args: &EvalArgs) -> anyhow::Result<Vec<Dataset>> {
     Ok(datasets)
 }
 
+/// Looks at a sample before the first question is asked, so that no evaluation ends over it in the middle.
+fn check(data: &Dataset, index: usize) -> anyhow::Result<()> {
+    let sample = data.sample(index)?;
+    if sample.answers.is_empty() {
+        return Err(sample.error("has no answer to compare with; eval needs \"answer\" or a gpt turn").into());
+    }
+    for name in sample.images.iter().filter(|name| !data.images().join(name).is_file()) {
+        data.picture(name).map_err(|error| sample.error(format!("the picture {error}")))?;
+    }
+    Ok(())
+}
+
 /// The model's answer to a sample's last question, after the turns before it.
-fn answer(session: &Session, data: &Dataset, sample: &Sample, max_new_tokens: usize) -> anyhow::Result<(String, bool)> {
+fn answer(session: &Session, data: &Dataset, sample: &Sample, max_new_tokens: usize) -> anyhow::Result<String> {
     let mut names = sample.images.iter();
     let mut messages = Vec::new();
     for turn in sample.question() {
@@ -106,15 +120,21 @@ fn answer(session: &Session, data: &Dataset, sample: &Sample, max_new_tokens: us
         seed: 0,
         routing: false,
     };
-    let (reply, stopped) = session.reply(request, |_| Ok(()))?;
-    Ok((reply.text.trim().to_string(), stopped))
+    let replied = |event| if let Event::Replied(reply) = event { Some(reply) } else { None };
+    Ok(session.request(Command::Reply(request), replied)?.text.trim().to_string())
 }
 
-/// The answers as they come; the file gets its name when all are there.
+/// The answers as they come; the file gets its name when all are there, and goes where it never got one.
 struct Predictions<'a> {
     path: &'a Path,
     aside: std::path::PathBuf,
     file: BufWriter<File>,
+}
+
+impl Drop for Predictions<'_> {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.aside);
+    }
 }
 
 impl<'a> Predictions<'a> {

@@ -45,14 +45,22 @@ pub fn run(shared: &Shared, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     };
     let request = TrainRequest { config, start, skip_bad: args.skip_bad };
     engine.send(Command::Train(Box::new(TrainCommand { load, request })));
-    let mut screen = Screen::new();
+    let (mut screen, mut started) = (Screen::new(), false);
     let finished = loop {
         match next(&engine)? {
-            Event::Training(event) => screen.show(event),
+            Event::Training(event) => {
+                started |= matches!(event, TrainEvent::Started { .. });
+                screen.show(event);
+            }
             Event::Loading(progress) => screen.bar("loading", progress.done_bytes, progress.total_bytes),
             Event::Trained(finished) => break *finished,
             Event::Failed(error) => {
                 screen.close();
+                // Before the first step a run that is stopped has nothing to save, and so nothing to fail with.
+                if !started && interrupt::work_ended() {
+                    eprintln!("{error}");
+                    return Ok(ExitCode::from(130));
+                }
                 return Err(error.into());
             }
             _ => {}

@@ -20,7 +20,8 @@ fn assert_same(stopped: &Run, straight: &Run) {
     assert_eq!(stopped.timeless_metrics(), straight.timeless_metrics());
     assert!(stopped.adapter_bytes() == straight.adapter_bytes(), "the weights differ");
     for file in ["adapter_model.safetensors", "optimizer.safetensors"] {
-        let [a, b] = [stopped, straight].map(|run| std::fs::read(run.out("checkpoint-40").join(file)).expect("written"));
+        let [a, b] =
+            [stopped, straight].map(|run| std::fs::read(run.out("checkpoint-40").join(file)).expect("written"));
         assert!(a == b, "{file} differs");
     }
     let [a, b] = [stopped, straight].map(|run| std::fs::read(run.out("routing.json")).expect("written"));
@@ -110,7 +111,8 @@ fn a_second_run_in_the_folder_is_refused() {
 
 #[test]
 fn old_checkpoints_go() {
-    let run = Run::new().set("train", "steps", 7).set("train", "checkpoint_every", 1).set("train", "keep_checkpoints", 2);
+    let run =
+        Run::new().set("train", "steps", 7).set("train", "checkpoint_every", 1).set("train", "keep_checkpoints", 2);
     run.train().succeed();
     assert_eq!(run.checkpoints(), [6, 7]);
     let run = Run::new().set("train", "checkpoint_every", 0);
@@ -129,7 +131,8 @@ fn changed(change: impl FnOnce(Run) -> Run) -> (Run, Program) {
 
 #[test]
 fn a_changed_configuration_is_refused_unless_forced() {
-    let (run, resume) = changed(|run| run.set("train", "steps", 4).set("train", "lr", 0.02).set("mole", "gating", "'gated'"));
+    let (run, resume) =
+        changed(|run| run.set("train", "steps", 4).set("train", "lr", 0.02).set("mole", "gating", "'gated'"));
     let words = [
         "checkpoint-2 was made by another run",
         "mole.gating: was \"hard\", is \"gated\"",

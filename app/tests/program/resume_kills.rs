@@ -20,7 +20,8 @@ fn run(checkpoint_every: usize) -> Run {
 fn newest(run: &Run) -> u64 {
     let Some(step) = run.checkpoints().pop() else { return 0 };
     let folder = run.out(&format!("checkpoint-{step}"));
-    let state: Value = serde_json::from_slice(&std::fs::read(folder.join("state.json")).expect("written")).expect("JSON");
+    let state: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("state.json")).expect("written")).expect("JSON");
     assert_eq!(state["step"], step);
     let adapter = finite_adapter(&folder);
     let moments = Tensors::read(&folder.join("optimizer.safetensors"));

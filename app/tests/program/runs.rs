@@ -51,7 +51,11 @@ pub fn colours(count: usize) -> String {
 impl Run {
     /// LoRA and experts, for a few steps of eight samples over two datasets, of which one comes twice as often.
     pub fn new() -> Self {
-        let run = Self { folder: tempfile::tempdir().expect("a temporary folder"), config: BTreeMap::new(), sources: Vec::new() };
+        let run = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+            config: BTreeMap::new(),
+            sources: Vec::new(),
+        };
         for (name, colour) in COLOURS {
             RgbImage::from_pixel(30, 22, Rgb(colour)).save(run.file(&format!("{name}.png"))).expect("writes");
         }

@@ -46,7 +46,8 @@ fn check_line(line: &Value, step: usize) {
 
 #[test]
 fn a_run_learns_and_leaves_what_it_promises() {
-    let run = Run::new().set("train", "steps", 60).set("train", "keep_checkpoints", 2).set("train", "checkpoint_every", 20);
+    let run =
+        Run::new().set("train", "steps", 60).set("train", "keep_checkpoints", 2).set("train", "checkpoint_every", 20);
     run.write("held_out.jsonl", sample("h", &["green.png"], &["What colour?", "green"]));
     let run = run.eval("held_out", "held_out.jsonl", 30);
     let finished = run.train().succeed();
@@ -71,13 +72,15 @@ fn a_run_learns_and_leaves_what_it_promises() {
     assert_eq!(evaluations[0]["best"], true);
     assert!(evaluations[1]["eval_loss"].as_f64() < Some(losses[0]));
 
-    let files = ["adapter", "checkpoint-40", "checkpoint-60", "loss.svg", "metrics.jsonl", "routing.json", "routing.svg"];
+    let files =
+        ["adapter", "checkpoint-40", "checkpoint-60", "loss.svg", "metrics.jsonl", "routing.json", "routing.svg"];
     assert_eq!(run.names(), files);
     for name in ["loss.svg", "routing.svg"] {
         let text = std::fs::read_to_string(run.out(name)).expect("it was drawn");
         assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"), "{name}");
     }
-    let routing: Value = serde_json::from_slice(&std::fs::read(run.out("routing.json")).expect("written")).expect("JSON");
+    let routing: Value =
+        serde_json::from_slice(&std::fs::read(run.out("routing.json")).expect("written")).expect("JSON");
     assert_eq!(routing.as_object().expect("an object").keys().collect::<Vec<_>>(), ["document", "general"]);
 }
 
@@ -172,7 +175,8 @@ fn plain_lora_on_every_projection_has_no_mole() {
 #[test]
 fn gatings_and_scopes() {
     for (gating, scope) in [("hard", "pooled"), ("gated", "layer"), ("dense", "pooled")] {
-        let run = Run::new().set("mole", "gating", format!("'{gating}'")).set("mole", "balance_scope", format!("'{scope}'"));
+        let run =
+            Run::new().set("mole", "gating", format!("'{gating}'")).set("mole", "balance_scope", format!("'{scope}'"));
         run.train().succeed();
         assert!(run.losses()[3] < run.losses()[0], "{gating}");
         let bytes = std::fs::read(run.out("adapter/adapter_config.json")).expect("written");

@@ -21,7 +21,8 @@ fn the_projector_learns_captions_alone() {
     let asked = ask(model("two_images"), "What colour?").arg("--adapter").arg(run.out("adapter")).tokens(2);
     asked.images([run.file("red.png")]).succeed();
     // What the human says is left out: another question makes no other run.
-    let other = Run::new().stage("projector").unset("train", "steps").set("train", "epochs", 8).set("train", "lr", 0.03);
+    let other =
+        Run::new().stage("projector").unset("train", "steps").set("train", "epochs", 8).set("train", "lr", 0.03);
     for name in ["general.jsonl", "document.jsonl"] {
         let text = std::fs::read_to_string(other.file(name)).expect("written");
         other.write(name, text.replace("What", "Whatever").replace("Which", "Whichever"));
@@ -63,8 +64,10 @@ fn every_weight_is_trained_into_a_model_of_its_own() {
     let finished = run.train().succeed();
     assert_eq!(finished.stdout, format!("{}\n", run.out("model").display()));
     assert!(run.losses()[59] < 0.2 * run.losses()[0], "{:?}", run.losses());
-    let (before, after) =
-        (Tensors::read(&model("two_images").join("model.safetensors")), Tensors::read(&run.out("model/model.safetensors")));
+    let (before, after) = (
+        Tensors::read(&model("two_images").join("model.safetensors")),
+        Tensors::read(&run.out("model/model.safetensors")),
+    );
     // The base may hold what nothing uses.
     assert!(after.0.iter().all(|(name, stored)| before.shape(name) == stored.shape), "{:?}", after.0.keys());
     assert!(after.0.len() + 4 >= before.0.len(), "{:?}", after.0.keys());

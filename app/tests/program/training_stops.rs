@@ -35,7 +35,9 @@ fn during_steps() {
         assert_eq!((stopped.code, stopped.stdout.as_str()), (Some(130), ""), "{stopped:#?}");
         let steps = run.steps().len();
         assert_eq!(run.checkpoints(), [steps as u64]);
-        for words in [format!("stopped after step {steps}"), format!("train {} --resume", run.file("run.toml").display())] {
+        for words in
+            [format!("stopped after step {steps}"), format!("train {} --resume", run.file("run.toml").display())]
+        {
             assert!(stopped.stderr.contains(&words), "{words:?} is not in {stopped:#?}");
         }
         assert!(run.names().contains(&"loss.svg".to_owned()));

@@ -32,7 +32,7 @@ pub struct Progress {
 /// - `on_progress`: called now and then; to break is to give up.
 ///
 /// # Errors
-/// [`Error::Training`] with the whole [`Report`] when there are more bad samples than allowed, or when `on_progress`
+/// [`Error::Training`] with all bad samples when there are more bad samples than allowed, or when `on_progress`
 /// breaks; [`Error::Io`] when a data file cannot be read. The datasets are then as before.
 pub fn check(
     datasets: &mut [Dataset],
@@ -64,7 +64,7 @@ pub fn check(
     }
     report.bad.sort_unstable_by_key(|bad| (bad.dataset, bad.index));
     if report.bad.len() > skip_allowed {
-        return Err(Error::Training(report.to_string()));
+        return Err(Error::Training(report.complaint()));
     }
     for (number, dataset) in datasets.iter_mut().enumerate() {
         let bad = report.bad.iter().filter(|bad| bad.dataset == number);
@@ -241,7 +241,7 @@ mod tests {
         let preprocessor = PreprocessorConfig::default().init(None);
         let error = check(&mut datasets, &testing::encoder(), &preprocessor, 7, go_on).unwrap_err().to_string();
         let listed = error.lines().filter(|line| line.contains("a.jsonl:")).count();
-        assert!(error.contains("\n8 of 12 samples cannot be used") && listed == 8, "{error}");
+        assert!(error.starts_with("training: 8 of 12 samples cannot be used") && listed == 8, "{error}");
         assert_eq!(datasets[0].len(), 12);
     }
 

@@ -50,6 +50,23 @@ impl Report {
         self.supervised_tokens += part.supervised_tokens;
         self.bad.extend(part.bad);
     }
+
+    /// How many samples cannot be used and what to do, then a line for each.
+    pub(super) fn complaint(&self) -> String {
+        let Self { samples, bad, .. } = self;
+        let count = bad.len();
+        let shown =
+            bad.iter().take(SHOWN).map(|BadSample { file, line, reason, .. }| format!("\n{file}:{line}: {reason}"));
+        let more = match count.saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("\nand {more} more"),
+        };
+        format!(
+            "{count} of {samples} samples cannot be used; repair them, take them out, or leave them out with \
+             --skip-bad {count}:{}{more}",
+            shown.collect::<String>()
+        )
+    }
 }
 
 impl fmt::Display for Report {
@@ -61,16 +78,9 @@ impl fmt::Display for Report {
             "{samples} samples ({text_only} without a picture, {truncated} cut at the end, the longest {longest} \
              positions), {pictures} pictures, {supervised_tokens} supervised tokens"
         )?;
-        if bad.is_empty() {
-            return Ok(());
-        }
-        write!(f, "\n{} of {samples} samples cannot be used; repair them or take them out:", bad.len())?;
-        for BadSample { file, line, reason, .. } in bad.iter().take(SHOWN) {
-            write!(f, "\n{file}:{line}: {reason}")?;
-        }
-        match bad.len().saturating_sub(SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
+        match bad.is_empty() {
+            true => Ok(()),
+            false => write!(f, "\n{}", self.complaint()),
         }
     }
 }

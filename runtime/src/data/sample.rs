@@ -66,10 +66,8 @@ impl Sample {
 
     /// What comes before the last answer: the question that the model is to answer.
     pub fn question(&self) -> &[Turn] {
-        match self.turns.split_last() {
-            Some((last, before)) if last.role == Role::Assistant => before,
-            _ => &self.turns,
-        }
+        let last_answer = self.turns.iter().rposition(|turn| turn.role == Role::Assistant);
+        &self.turns[..last_answer.unwrap_or(self.turns.len())]
     }
 
     /// An error about this sample.

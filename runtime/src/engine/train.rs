@@ -70,9 +70,10 @@ impl PreparedRun {
         outbox: &async_channel::Sender<Event>,
         on_event: &mut dyn FnMut(Option<TrainEvent>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let Self { prepared, precision, run } = self;
+        let Self { prepared, precision, mut run } = self;
         let precision = precision.unwrap_or_else(|| prepared.default_precision(&device.report));
-        let memory = TrainMemory::new(run.config(), &prepared.config, precision, run.longest);
+        run.weights_in(precision)?;
+        let memory = TrainMemory::new(run.config(), &prepared.config, precision, run.longest, device.report.kind);
         memory.check(precision, &device.report)?;
         let note = format!(
             "training on {} ({}), frozen weights in {precision}; about {} of memory",

@@ -267,17 +267,28 @@ impl TrainConfig {
         if self.data.is_empty() {
             return Err("there is no [[data]]; name at least one dataset".to_string());
         }
-        let mut names = BTreeSet::new();
-        if let Some(twice) = self.data.iter().find(|source| !names.insert(&source.name)) {
-            return Err(format!("two [[data]] are called {:?}; give each a name of its own", twice.name));
+        for (section, sources) in [("data", &self.data), ("eval", &self.eval)] {
+            let mut names = BTreeSet::new();
+            if let Some(twice) = sources.iter().find(|source| !names.insert(&source.name)) {
+                return Err(format!("two [[{section}]] are called {:?}; give each a name of its own", twice.name));
+            }
+        }
+        if train.early_stopping > 0 && (train.eval_every == 0 || self.eval.is_empty()) {
+            return Err("train.early_stopping needs train.eval_every and an [[eval]] dataset".to_string());
+        }
+        if let Some(source) = self.data.iter().find(|source| !(source.weight.is_finite() && source.weight > 0.0)) {
+            return Err(format!(
+                "weight of [[data]] {:?} is {}; a number above 0 is accepted (leave out a dataset that is not wanted)",
+                source.name, source.weight
+            ));
         }
         match self.stage {
             Stage::Finetune if self.lora.is_none() && self.mole.is_none() => {
                 Err("stage \"finetune\" needs [lora], [mole] or both".to_string())
             }
             Stage::Full | Stage::Projector if self.lora.is_some() || self.mole.is_some() => Err(format!(
-                "stage {:?} trains no LoRA and no experts; take [lora] and [mole] out, or set stage = \"finetune\"",
-                self.stage
+                "stage \"{}\" trains no LoRA and no experts; take [lora] and [mole] out, or set stage = \"finetune\"",
+                if self.stage == Stage::Full { "full" } else { "projector" }
             )),
             Stage::Full if self.init_adapter.is_some() => {
                 Err("stage \"full\" starts from a checkpoint alone; take init_adapter out".to_string())

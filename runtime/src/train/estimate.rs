@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::config::{Stage, TrainConfig};
-use crate::device::AdapterReport;
+use crate::device::{AdapterKind, AdapterReport};
 use crate::error::{Error, Result};
 use crate::model::adapter::{AdapterConfig, Target};
 use crate::model::{LlavaConfig, MemoryEstimate, Precision, gigabytes};
@@ -25,8 +25,14 @@ pub struct TrainMemory {
 }
 
 impl TrainMemory {
-    /// Estimates a run whose micro-batches hold at most `tokens` positions, `longest` of them in one sample.
-    pub fn new(config: &TrainConfig, model: &LlavaConfig, precision: Precision, longest: usize) -> Self {
+    /// Estimates a run on such a device, whose micro-batches hold at most `tokens` positions, `longest` of them in one sample.
+    pub fn new(
+        config: &TrainConfig,
+        model: &LlavaConfig,
+        precision: Precision,
+        longest: usize,
+        device: AdapterKind,
+    ) -> Self {
         let base = MemoryEstimate::with_context(model, precision, 0);
         let tokens = (longest * config.train.micro_batch) as u64;
         let trained = trained_parameters(config, model);
@@ -39,12 +45,13 @@ impl TrainMemory {
         // Forward values that a tape keeps, and as much again for their gradients; on the CPU, and nowhere else, also the
         // scores of one sample.
         let layer = 2 * tokens * (7 * d_model + 4 * q + 4 * kv + 7 * ffn);
-        let scores = 4 * (text.num_attention_heads as u64) * (longest as u64).pow(2);
+        let on_cpu = device == AdapterKind::Cpu;
+        let scores = if on_cpu { 4 * (text.num_attention_heads as u64) * (longest as u64).pow(2) } else { 0 };
         let loss = tokens * (2 * LOGIT_CHUNK.min(text.vocab_size as u64) + 3 * d_model);
         let patches = vision.num_patches() as u64 + 1;
         let width = vision.hidden_size as u64;
-        let tower = patches * (6 * width + 3 * vision.intermediate_size as u64)
-            + 3 * vision.num_attention_heads as u64 * patches.pow(2);
+        let tower_scores = if on_cpu { 3 * vision.num_attention_heads as u64 * patches.pow(2) } else { 0 };
+        let tower = patches * (6 * width + 3 * vision.intermediate_size as u64) + tower_scores;
         let kept = if config.stage == Stage::Full { model.num_vision_layers_used() as u64 } else { 1 };
         Self {
             weights,
@@ -137,7 +144,7 @@ mod tests {
         let model = LlavaConfig::from_json(&json, None, None).unwrap();
         let millions = adapter_parameters(&config.adapter(), &model) as f64 / 1e6;
         assert!((170.0..=176.0).contains(&millions), "{millions}");
-        let memory = TrainMemory::new(&config, &model, Precision::F16, 2048);
+        let memory = TrainMemory::new(&config, &model, Precision::F16, 2048, AdapterKind::Discrete);
         assert!((15e9..25e9).contains(&(memory.total() as f64)), "{memory:?}");
     }
 }

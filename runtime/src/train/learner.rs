@@ -69,15 +69,7 @@ impl Learner {
 
     /// Shows every trained parameter.
     pub fn visit(&mut self, visitor: &mut impl ParameterVisitor) {
-        match self.settings.stage {
-            Stage::Projector => {}
-            Stage::Finetune => self.model.text.visit(Parameters::Adapters, visitor),
-            Stage::Full => {
-                self.model.text.visit(Parameters::Weights, visitor);
-                self.model.vision.visit(visitor);
-            }
-        }
-        self.model.projector.visit(visitor);
+        visit_trained(&mut self.model, self.settings.stage, visitor);
     }
 
     /// The gradients of a window, and its losses; `None` if `on_micro_batch`, asked before each, stopped it.
@@ -128,13 +120,24 @@ impl Learner {
         if report.applied {
             let clip = self.settings.grad_clip;
             let scale = if clip > 0.0 { (clip / (report.grad_norm + 1e-6)).min(1.0) } else { 1.0 };
-            // The optimizer and the parameters it moves are two parts of one learner.
-            let mut optimizer = std::mem::replace(&mut self.optimizer, Optimizer::new(0.0));
-            self.visit(&mut optimizer.step(&gradients, rates, scale));
-            self.optimizer = optimizer;
+            let mut step = self.optimizer.step(&gradients, rates, scale);
+            visit_trained(&mut self.model, self.settings.stage, &mut step);
         }
         Ok(Some(report))
     }
+}
+
+/// Shows the parameters that a stage trains.
+fn visit_trained(model: &mut Llava, stage: Stage, visitor: &mut impl ParameterVisitor) {
+    match stage {
+        Stage::Projector => {}
+        Stage::Finetune => model.text.visit(Parameters::Adapters, visitor),
+        Stage::Full => {
+            model.text.visit(Parameters::Weights, visitor);
+            model.vision.visit(visitor);
+        }
+    }
+    model.projector.visit(visitor);
 }
 
 fn summary(window: &[LoadedSample], losses: &[HostLosses], settings: Settings) -> StepReport {

@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::files;
@@ -60,6 +61,7 @@ pub struct EvalMetrics {
 pub(super) struct MetricsFile {
     path: PathBuf,
     file: File,
+    measured: bool,
 }
 
 impl MetricsFile {
@@ -68,19 +70,29 @@ impl MetricsFile {
         #[derive(Deserialize)]
         struct Line {
             step: u64,
+            eval_by_data: Option<IgnoredAny>,
         }
         let io = |source| Error::Io { path: path.to_path_buf(), source };
+        let mut measured = false;
         if path.exists() {
             let text = fs::read_to_string(path).map_err(io)?;
-            let kept =
-                text.lines().filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step));
+            let kept = text.lines().filter(|text| {
+                let Ok(line) = serde_json::from_str::<Line>(text) else { return false };
+                measured |= line.step == step && line.eval_by_data.is_some();
+                line.step <= step
+            });
             let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
             if kept != text {
                 files::write_file(path, kept.as_bytes())?;
             }
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
-        Ok(Self { path: path.to_path_buf(), file })
+        Ok(Self { path: path.to_path_buf(), file, measured })
+    }
+
+    /// Whether it had, when it was opened, a line of an evaluation after the step that the run stands at.
+    pub(super) fn is_measured(&self) -> bool {
+        self.measured
     }
 
     /// Appends a line.
@@ -99,10 +111,13 @@ mod tests {
     fn a_resumed_run_writes_its_lines_once() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("metrics.jsonl");
-        fs::write(&path, "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n{\"step\":3}\n{\"st").unwrap();
+        let measured = "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_by_data\":{}}\n";
+        fs::write(&path, format!("{measured}{{\"step\":3}}\n{{\"st")).unwrap();
         let mut file = MetricsFile::open(&path, 2).unwrap();
+        assert!(file.is_measured());
         file.append(&serde_json::json!({ "step": 3, "loss": f64::NAN })).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n{\"loss\":null,\"step\":3}\n");
+        assert_eq!(text, format!("{measured}{{\"loss\":null,\"step\":3}}\n"));
+        assert!(!MetricsFile::open(&path, 1).unwrap().is_measured());
     }
 }

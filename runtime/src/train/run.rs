@@ -90,6 +90,7 @@ pub struct Run {
     mixture: Mixture,
     base_files: Vec<(String, Vec<u8>)>,
     saved: Option<Saved>,
+    start: Start,
     /// Positions of the longest sample.
     pub longest: usize,
     steps: u64,
@@ -138,7 +139,20 @@ impl Run {
         let window = self.config.window();
         let mut samples = self.prefetch();
         let mut skipped_in_a_row = 0;
+        // A run that was stopped while it was measured owes that still.
+        if self.measures_now() && !metrics.is_measured() {
+            if self.measure(learner, metrics, on_event).await?.is_break() {
+                return Ok(false);
+            }
+            self.save(learner, on_event).await?;
+        }
         while self.state.step < self.steps {
+            if train.early_stopping > 0 && self.state.evals_since_best >= train.early_stopping {
+                let since = self.state.evals_since_best;
+                let note = format!("stopping early: {since} evaluations brought no better loss");
+                let _ = on_event(Some(TrainEvent::Note(note)));
+                return Ok(true);
+            }
             let started = Instant::now();
             let loaded = (0..window).map(|_| samples.next()).collect::<Result<Vec<_>>>()?;
             let rates = self.rates();
@@ -153,7 +167,7 @@ impl Run {
             self.remember_routing(&report);
             let line = self.metrics(report, rates, started.elapsed().as_secs_f64());
             metrics.append(&line)?;
-            let mut stop = on_event(Some(TrainEvent::Step(Box::new(line)))).is_break();
+            let stop = on_event(Some(TrainEvent::Step(Box::new(line)))).is_break();
             if skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW {
                 return Err(Error::Training(format!(
                     "the loss or its gradient was not finite in {skipped_in_a_row} steps in a row (the last is step {}); \
@@ -161,31 +175,39 @@ impl Run {
                     self.state.step
                 )));
             }
-            if train.eval_every > 0 && self.state.step.is_multiple_of(train.eval_every) && !self.eval.is_empty() {
-                match self.evaluate(learner, on_event).await? {
-                    Some(measured) => {
-                        metrics.append(&measured)?;
-                        stop |= on_event(Some(TrainEvent::Evaluated(measured))).is_break();
-                    }
-                    None => stop = true,
-                }
+            if self.measures_now() && self.measure(learner, metrics, on_event).await?.is_break() {
+                return Ok(false);
             }
             let last = self.state.step == self.steps;
             if last || (train.checkpoint_every > 0 && self.state.step.is_multiple_of(train.checkpoint_every)) {
                 self.save(learner, on_event).await?;
                 *saved_at = Some(self.state.step);
             }
-            if train.early_stopping > 0 && self.state.evals_since_best >= train.early_stopping {
-                let since = self.state.evals_since_best;
-                let note = format!("stopping early: {since} evaluations brought no better loss");
-                let _ = on_event(Some(TrainEvent::Note(note)));
-                return Ok(true);
-            }
             if stop && !last {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether the held-out data are to be measured after the step that is done.
+    fn measures_now(&self) -> bool {
+        let every = self.config.train.eval_every;
+        self.state.step > 0 && every > 0 && self.state.step.is_multiple_of(every) && !self.eval.is_empty()
+    }
+
+    /// Measures the held-out data; to break is to have been stopped in their middle.
+    async fn measure(
+        &mut self,
+        learner: &mut Learner,
+        metrics: &mut MetricsFile,
+        on_event: &mut OnEvent<'_>,
+    ) -> Result<ControlFlow<()>> {
+        let Some(measured) = self.evaluate(learner, on_event).await? else { return Ok(ControlFlow::Break(())) };
+        metrics.append(&measured)?;
+        // Whoever wants to stop now is asked again before the next micro-batch.
+        let _ = on_event(Some(TrainEvent::Evaluated(measured)));
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Reads samples ahead, from the first that is not learnt yet.

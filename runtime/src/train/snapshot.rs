@@ -28,6 +28,16 @@ impl Snapshot {
         self.0.push((name, tensor.dims().to_vec(), tensor));
     }
 
+    /// Gives tensors the shapes they have in a file: a convolution is a matrix on the device.
+    pub(super) fn reshape(&mut self, shapes: &[(String, Vec<usize>)]) {
+        let shapes: HashMap<&str, &Vec<usize>> = shapes.iter().map(|(name, shape)| (name.as_str(), shape)).collect();
+        for (name, shape, _) in &mut self.0 {
+            if let Some(of_file) = shapes.get(name.as_str()) {
+                shape.clone_from(of_file);
+            }
+        }
+    }
+
     /// The bytes of a safetensors file under these names.
     pub(super) async fn into_safetensors(self) -> Result<Vec<u8>> {
         let mut tensors = Vec::with_capacity(self.0.len());

@@ -285,7 +285,10 @@ pub fn accumulate(
     let output = output.autodiff().require_grad();
     let token_losses = ends.loss(supervised(output.clone(), &packed.rows), &packed.targets);
     let mut tape = (token_losses.clone().sum() / objective.supervised_tokens as f32).backward();
-    ends.visit(&mut Collect { tape: &mut tape, into: store });
+    // Frozen ones have no gradient, and may be packed.
+    if objective.stage == Stage::Full {
+        ends.visit(&mut Collect { tape: &mut tape, into: store });
+    }
     let mut dy = output.grad_remove(&mut tape).expect("the loss depends on the layers' output");
 
     let balance = objective.balance.filter(|_| !loads.is_empty());

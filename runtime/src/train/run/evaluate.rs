@@ -41,7 +41,8 @@ impl Run {
             (sum, count) = (sum + of_data, count + tokens);
         }
         let eval_loss = sum / count.max(1) as f64;
-        let best = self.state.best_eval.is_none_or(|best| eval_loss < best);
+        // One that is not finite is never the best.
+        let best = eval_loss.is_finite() && self.state.best_eval.is_none_or(|best| eval_loss < best);
         if best {
             (self.state.best_eval, self.state.evals_since_best) = (Some(eval_loss), 0);
             if self.config.train.early_stopping > 0 {

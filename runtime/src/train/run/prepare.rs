@@ -10,7 +10,7 @@ use crate::data::{Dataset, Encoder, Mixture, Order, Rendering, check};
 use crate::error::{Error, Result};
 use crate::image::Preprocessor;
 use crate::model::adapter::{Adapter, AdapterConfig, init_adapter};
-use crate::model::{Llava, LlavaConfig, ParameterVisitor};
+use crate::model::{Llava, LlavaConfig, ParameterVisitor, Precision};
 use crate::text::{ChatTemplate, ImageToken, Tokenizer};
 use crate::train::checkpoint::{self, RunState, Saved};
 use crate::train::config::{Stage, TrainConfig};
@@ -79,10 +79,14 @@ impl Run {
         }
         let open = |sources: &[_]| sources.iter().cloned().map(Dataset::open).collect::<Result<Vec<_>>>();
         let (mut datasets, mut eval) = (open(&config.data)?, open(&config.eval)?);
-        let identity = identity(&config, &datasets, fingerprint);
-        if let (Start::Resume, Some(saved)) = (start, &saved) {
-            refuse_changes(saved, &identity)?;
-        }
+        let pictures = format!("{preprocessor:?}");
+        let known = |datasets: &[Dataset]| identity(&config, datasets, fingerprint, &pictures);
+        let refuse = |identity: &Value, parts: &[&str]| match (start, &saved) {
+            (Start::Resume, Some(saved)) => refuse_changes(saved, identity, parts),
+            _ => Ok(()),
+        };
+        // Before the check, which may take long; how many samples are good is known after it.
+        refuse(&known(&datasets), &["samples"])?;
         if config.train.eval_every > 0 && eval.is_empty() {
             let note = "train.eval_every is set, but there is no [[eval]] dataset: no held-out loss will be measured";
             let _ = on_event(Some(TrainEvent::Note(note.to_string())));
@@ -101,11 +105,17 @@ impl Run {
             })
         };
         let report = check(&mut datasets)?;
-        let longest = report.longest.max(if eval.is_empty() { 0 } else { check(&mut eval)?.longest }).min(max_length);
+        let held_out = if eval.is_empty() { None } else { Some(check(&mut eval)?) };
+        let longest = report.longest.max(held_out.as_ref().map_or(0, |report| report.longest)).min(max_length);
         if let Some(empty) = datasets.iter().find(|data| data.is_empty()) {
             return Err(Error::Training(format!("dataset {:?} has no good sample", empty.name())));
         }
+        let identity = known(&datasets);
+        refuse(&identity, &[])?;
         let _ = on_event(Some(TrainEvent::Checked(report)));
+        if let Some(report) = held_out {
+            let _ = on_event(Some(TrainEvent::Note(format!("held out: {report}"))));
+        }
 
         let lens: Vec<usize> = datasets.iter().map(Dataset::len).collect();
         let weights: Vec<f64> = datasets.iter().map(Dataset::weight).collect();
@@ -127,10 +137,23 @@ impl Run {
             mixture,
             base_files,
             saved,
+            start,
             longest,
             steps,
             state,
         })
+    }
+
+    /// Says how the frozen weights are kept on the device.
+    ///
+    /// # Errors
+    /// [`Error::Training`] where the run that is taken up again kept them otherwise.
+    pub fn weights_in(&mut self, precision: Precision) -> Result<()> {
+        self.state.identity["weights"] = json!(precision);
+        match (self.start, &self.saved) {
+            (Start::Resume, Some(saved)) => refuse_changes(saved, &self.state.identity, &[]),
+            _ => Ok(()),
+        }
     }
 
     /// What is trained, as the configuration says.
@@ -149,7 +172,12 @@ impl Run {
         }
         let saved = self.saved.take();
         if let (Some(saved), false) = (&saved, self.config.stage == Stage::Full) {
-            self.attach(Adapter::open(&ModelFiles::open(&saved.path)?, &model.config)?, &mut model)?;
+            let adapter = Adapter::open(&ModelFiles::open(&saved.path)?, &model.config)?;
+            // Not even --force makes one kind of adapter another.
+            if self.config.stage == Stage::Finetune {
+                self.same_kind(&adapter)?;
+            }
+            self.attach(adapter, &mut model)?;
         }
         let mut learner = Learner::new(model, &self.config);
         if let Some(saved) = &saved {
@@ -176,7 +204,6 @@ impl Run {
 
     /// Puts the adapter that the run starts from on the model.
     fn start_from(&mut self, init: Adapter, model: &mut Llava) -> Result<()> {
-        let path = init.path().to_path_buf();
         if self.config.stage == Stage::Projector {
             self.adapter = AdapterConfig { base_model: self.adapter.base_model.clone(), ..init.config.clone() };
             return init.attach(model);
@@ -185,6 +212,12 @@ impl Run {
         if init.config.lora.targets.is_empty() && init.config.mole.is_none() {
             return init.attach_projector(model);
         }
+        self.same_kind(&init)?;
+        self.attach(init, model)
+    }
+
+    /// Refuses an adapter of other rank, targets or experts than the run's.
+    fn same_kind(&self, adapter: &Adapter) -> Result<()> {
         let comparable = |config: &AdapterConfig| {
             let mut json = config.to_json();
             json["base_model_name_or_path"] = Value::Null;
@@ -194,15 +227,15 @@ impl Run {
             }
             json
         };
-        let differences = checkpoint::differences(&comparable(&init.config), &comparable(&self.adapter));
+        let differences = checkpoint::differences(&comparable(&adapter.config), &comparable(&self.adapter));
         if !differences.is_empty() {
             let reason = format!(
                 "is another kind of adapter than the configuration describes ({}); change [lora] and [mole] to its values",
                 differences.join("; ")
             );
-            return Err(Error::Adapter { path, reason });
+            return Err(Error::Adapter { path: adapter.path().to_path_buf(), reason });
         }
-        self.attach(init, model)
+        Ok(())
     }
 
     /// Puts an adapter on the model, with the run's own dropout.
@@ -248,7 +281,7 @@ fn fresh_state(identity: Value) -> RunState {
 }
 
 /// What a resumed run must have in common with the one before. Paths are not in it: a run may move to another machine.
-fn identity(config: &TrainConfig, datasets: &[Dataset], model: u64) -> Value {
+fn identity(config: &TrainConfig, datasets: &[Dataset], model: u64, pictures: &str) -> Value {
     let mut json = serde_json::to_value(config).expect("a configuration is plain data");
     let object = json.as_object_mut().expect("a struct");
     for path in ["model", "output", "init_adapter", "eval"] {
@@ -263,12 +296,19 @@ fn identity(config: &TrainConfig, datasets: &[Dataset], model: u64) -> Value {
         .collect();
     object.insert("data".to_string(), json!(data));
     object.insert("model".to_string(), json!(format!("{model:016x}")));
+    object.insert("pictures".to_string(), json!(pictures));
     object.insert("version".to_string(), json!(env!("CARGO_PKG_VERSION")));
     json
 }
 
-fn refuse_changes(saved: &Saved, identity: &Value) -> Result<()> {
-    let differences = checkpoint::differences(&saved.state.identity, identity);
+/// Compares what a checkpoint was made by with what is to go on now; what is not known yet, or `later`, is left out.
+fn refuse_changes(saved: &Saved, identity: &Value, later: &[&str]) -> Result<()> {
+    let mut before = saved.state.identity.clone();
+    if identity.get("weights").is_none() {
+        before.as_object_mut().map(|object| object.remove("weights"));
+    }
+    let mut differences = checkpoint::differences(&before, identity);
+    differences.retain(|line| !later.iter().any(|field| line.contains(&format!(".{field}:"))));
     if differences.is_empty() {
         return Ok(());
     }

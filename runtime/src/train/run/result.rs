@@ -16,6 +16,7 @@ impl Run {
         let mut tensors = Snapshot::default();
         if self.config.stage == Stage::Full {
             learner.visit(&mut tensors);
+            tensors.reshape(&self.model.expected_tensors());
             return Ok(vec![("model.safetensors", tensors.into_safetensors().await?)]);
         }
         // All that lies over the base, trained or not: an adapter that stage `projector` was started from stays.
