@@ -12,6 +12,7 @@ use rustyline::error::ReadlineError;
 
 use super::args::{ChatArgs, Shared};
 use super::session::{Session, read_picture, read_pictures, stderr_is_terminal};
+use super::told;
 
 const HELP: &str = "/image FILE   attach a picture to the next message
 /reset        forget the conversation
@@ -88,7 +89,7 @@ pub fn run(shared: &Shared, args: &ChatArgs) -> anyhow::Result<ExitCode> {
                     eprintln!("{} goes with the next message", picture.name);
                     pictures.push(picture);
                 }
-                Err(error) => eprintln!("error: {error:#}"),
+                Err(error) => eprintln!("error: {}", told(&error)),
             },
             Line::Say(text) => say(&session, args, &mut messages, text, &mut pictures)?,
         }
@@ -129,7 +130,7 @@ fn say(
         Err(error) if super::is_broken_pipe(&error) => return Err(error),
         Err(error) => {
             messages.pop();
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             // Kept, a picture that cannot be read would fail every message from now on.
             if matches!(error.downcast_ref(), Some(mole_runtime::Error::Image { .. })) {
                 pictures.clear();

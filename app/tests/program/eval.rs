@@ -1,6 +1,6 @@
 //! `eval`: questions answered as `ask` answers them, and scored exactly.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn knowing() -> (Run, PathBuf) {
     (run, model)
 }
 
-fn eval(run: &Run, model: &PathBuf, files: &[&str]) -> Program {
+fn eval(run: &Run, model: &Path, files: &[&str]) -> Program {
     files.iter().fold(on_cpu("eval", model).args(["--max-new-tokens", "8"]), |program, file| {
         program.arg("--data").arg(run.file(file))
     })

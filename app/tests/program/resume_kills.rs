@@ -25,7 +25,7 @@ fn newest(run: &Run) -> u64 {
     assert_eq!(state["step"], step);
     let adapter = finite_adapter(&folder);
     let moments = Tensors::read(&folder.join("optimizer.safetensors"));
-    assert!(adapter.0.len() == 80 && moments.0.len() > 40, "{} and {} tensors", adapter.0.len(), moments.0.len());
+    assert!(adapter.0.len() == 60 && moments.0.len() == 2 * 36, "{} and {} tensors", adapter.0.len(), moments.0.len());
     step
 }
 
@@ -60,7 +60,7 @@ fn killed_thirty_times() {
             }
         }
         let finished = running.kill();
-        assert!(finished.code.is_none(), "it ended before it could be killed: {finished:#?}");
+        assert_ne!(finished.code, Some(0), "it ended before it could be killed: {finished:#?}");
         kills += 1;
         in_a_write += usize::from(left_aside(&run));
         let step = newest(&run);
@@ -70,7 +70,7 @@ fn killed_thirty_times() {
             program(["inspect"]).arg(model("two_images")).arg("--adapter").arg(folder).succeed();
         }
     }
-    eprintln!("{in_a_write} of {kills} kills fell into the writing of a checkpoint");
+    assert!(in_a_write > 0, "no kill fell into the writing of a checkpoint");
     run.resume().succeed();
     assert!(!left_aside(&run), "leftovers are swept away: {:?}", run.names());
     assert_eq!(run.checkpoints(), [298, 299, 300]);

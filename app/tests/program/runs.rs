@@ -59,7 +59,7 @@ impl Run {
         for (name, colour) in COLOURS {
             RgbImage::from_pixel(30, 22, Rgb(colour)).save(run.file(&format!("{name}.png"))).expect("writes");
         }
-        let stripe = |at: u32| Rgb([if at / 4 % 2 == 0 { 255 } else { 0 }; 3]);
+        let stripe = |at: u32| Rgb([if (at / 4).is_multiple_of(2) { 255 } else { 0 }; 3]);
         RgbImage::from_fn(24, 24, |_, y| stripe(y)).save(run.file("across.png")).expect("writes");
         RgbImage::from_fn(24, 24, |x, _| stripe(x)).save(run.file("down.png")).expect("writes");
         run.write("general.jsonl", colours(12));

@@ -13,7 +13,7 @@ fn refuses(run: &Run, words: &[&str]) {
 #[test]
 fn fields_that_are_unknown_or_missing() {
     refuses(&Run::new().set("train", "learning_rate", 0.1), &["run.toml", "line ", "learning_rate", "lr"]);
-    refuses(&Run::new().set("", "modle", "'x'"), &["run.toml", "line ", "modle"]);
+    refuses(&Run::new().set("", "modell", "'x'"), &["run.toml", "line ", "modell"]);
     refuses(&Run::new().set("lora", "bias", 1), &["line ", "bias", "rank"]);
     refuses(&Run::new().unset("train", "lr"), &["run.toml", "missing field `lr`"]);
     refuses(&Run::new().unset("", "model"), &["missing field `model`"]);

@@ -59,7 +59,7 @@ fn as_many_bad_samples_are_left_out_as_allowed() {
     refused(run.train().args(["--skip-bad", "7"]), &["8 of 11 samples cannot be used"]);
     assert!(run.names().is_empty());
     let finished = run.train().args(["--skip-bad", "8"]).succeed();
-    for words in ["8 of 11 samples cannot be used", "general.jsonl:3:", "document.jsonl:3:"] {
+    for words in ["8 of 11 samples cannot be used and are left out:", "general.jsonl:3:", "document.jsonl:3:"] {
         assert!(finished.stderr.contains(words), "{words:?} is not in {finished:#?}");
     }
     assert_eq!(run.losses().len(), 4);
@@ -78,6 +78,9 @@ fn held_out_data_are_checked_too() {
     let run = run.eval("held_out", "held_out.jsonl", 2);
     refused(run.train(), &["held_out.jsonl:1: the picture nowhere.png", "1 of 1 samples"]);
     assert!(run.names().is_empty());
+    // To measure without anything to measure on is no reason to stop.
+    let finished = Run::new().set("train", "eval_every", 2).train().succeed();
+    assert!(finished.stderr.contains("there is no [[eval]] dataset"), "{finished:#?}");
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn a_cut_goes_before_a_picture_not_through_it() {
         assert_eq!(finished.stderr.contains("1 cut at the end"), max_length < length, "{finished:#?}");
         tokens_of(&run.steps()[0])
     };
-    let lengths: Vec<u64> = (length - 26..=length).map(|max_length| cut(max_length)).collect();
+    let lengths: Vec<u64> = (length - 26..=length).map(cut).collect();
     assert!(lengths.windows(2).all(|pair| pair[0] <= pair[1]), "{lengths:?}");
     let jumps: Vec<u64> = lengths.windows(2).map(|pair| pair[1] - pair[0]).filter(|jump| *jump > 1).collect();
     assert_eq!(jumps.iter().filter(|jump| **jump == 9).count(), jumps.len(), "{lengths:?}");

@@ -51,21 +51,25 @@ impl Report {
         self.bad.extend(part.bad);
     }
 
-    /// How many samples cannot be used and what to do, then a line for each.
+    /// That there are bad samples and what to do about it, then a line for each.
     pub(super) fn complaint(&self) -> String {
-        let Self { samples, bad, .. } = self;
-        let count = bad.len();
-        let shown =
-            bad.iter().take(SHOWN).map(|BadSample { file, line, reason, .. }| format!("\n{file}:{line}: {reason}"));
-        let more = match count.saturating_sub(SHOWN) {
-            0 => String::new(),
-            more => format!("\nand {more} more"),
-        };
+        let (count, samples) = (self.bad.len(), self.samples);
         format!(
             "{count} of {samples} samples cannot be used; repair them, take them out, or leave them out with \
-             --skip-bad {count}:{}{more}",
-            shown.collect::<String>()
+             --skip-bad {count}:{}",
+            self.listed()
         )
+    }
+
+    /// The bad samples, a line each, up to a number.
+    fn listed(&self) -> String {
+        let line = |BadSample { file, line, reason, .. }: &BadSample| format!("\n{file}:{line}: {reason}");
+        let mut lines: String = self.bad.iter().take(SHOWN).map(line).collect();
+        let more = self.bad.len().saturating_sub(SHOWN);
+        if more > 0 {
+            lines.push_str(&format!("\nand {more} more"));
+        }
+        lines
     }
 }
 
@@ -78,9 +82,9 @@ impl fmt::Display for Report {
             "{samples} samples ({text_only} without a picture, {truncated} cut at the end, the longest {longest} \
              positions), {pictures} pictures, {supervised_tokens} supervised tokens"
         )?;
-        match bad.is_empty() {
-            true => Ok(()),
-            false => write!(f, "\n{}", self.complaint()),
+        match bad.len() {
+            0 => Ok(()),
+            count => write!(f, "\n{count} of {samples} samples cannot be used and are left out:{}", self.listed()),
         }
     }
 }
@@ -100,6 +104,8 @@ mod tests {
         report.bad = (1..=50).map(bad).collect();
         let text = report.to_string();
         assert!(text.contains("\n50 of 99 samples cannot be used") && text.ends_with("\na.jsonl:50: is odd"), "{text}");
+        let complaint = report.complaint();
+        assert!(complaint.starts_with("50 of 99 samples cannot be used; ") && complaint.contains("--skip-bad 50:\n"));
         report.bad.extend([bad(51), bad(52)]);
         let text = report.to_string();
         assert!(text.ends_with("\na.jsonl:50: is odd\nand 2 more"), "{text}");

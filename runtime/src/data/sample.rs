@@ -248,9 +248,9 @@ mod tests {
             [true, false, true, false]
         );
         assert_eq!((sample.answers.as_slice(), sample.question().len()), (&["Yes.".to_owned()][..], 3));
-        // Without an answer to the last question, and without pictures.
+        // Without an answer to the last turn, which is then no question, and without pictures.
         let sample = with(Value::Null, &["Hi", "Hello", "Well?"]).unwrap();
-        assert_eq!((sample.images.len(), sample.question().len()), (0, 3));
+        assert_eq!((sample.images.len(), sample.question().len()), (0, 1));
         assert_eq!(sample.answers, ["Hello"]);
     }
 

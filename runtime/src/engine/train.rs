@@ -56,7 +56,7 @@ impl PreparedRun {
             tokenizer: prepared.tokenizer.clone(),
             template: prepared.template.clone(),
             preprocessor: prepared.preprocessor.clone(),
-            fingerprint: prepared.fingerprint(),
+            fingerprint: prepared.checkpoint.fingerprint()?,
             base_files,
         };
         let run = Run::prepare(request, parts, on_event)?;
@@ -94,15 +94,6 @@ impl PreparedRun {
 }
 
 impl Prepared {
-    /// Tells the model from others by the table of its tensors, without reading them.
-    fn fingerprint(&self) -> u64 {
-        // FNV-1a: the same on every machine and in every version of the standard library.
-        self.checkpoint.iter().fold(0xCBF2_9CE4_8422_2325, |hash, (name, tensor)| {
-            let line = format!("{name} {:?} {:?}\n", tensor.dtype, tensor.shape);
-            line.bytes().fold(hash, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
-        })
-    }
-
     /// How the weights are kept where nobody says.
     fn default_precision(&self, device: &AdapterReport) -> Precision {
         default_precision(&self.config, AdapterSize::default(), &self.checkpoint, device)
