@@ -303,5 +303,6 @@ fn a_wrong_gradient_is_found() {
             x.clone() + x.inner()
         });
     });
-    assert!(wrong.is_err());
+    let message = *wrong.expect_err("a wrong gradient passed").downcast::<String>().expect("a formatted message");
+    assert!(message.contains("gradient says"), "{message}");
 }

@@ -13,7 +13,7 @@ use burn::tensor::{Device, Tensor};
 use mole_runtime::data::TokenizedSample;
 use mole_runtime::device::ComputeDevice;
 use mole_runtime::image::PixelValues;
-use mole_runtime::model::adapter::Adapter;
+use mole_runtime::model::adapter::{Adapter, init_adapter};
 use mole_runtime::model::{Llava, LlavaConfig, ParameterVisitor, Precision};
 use mole_runtime::ops::with_composed_gradients;
 use mole_runtime::text::ImageToken;
@@ -296,6 +296,26 @@ fn accumulation_is_a_large_batch() {
                 }
             }
         }
+    }
+}
+
+/// The least mixture there is: one expert, to which every token goes with probability 1.
+#[test]
+fn one_expert_takes_every_token() {
+    let devices = [Some(ComputeDevice::cpu().burn), gpu()];
+    for device in devices.iter().flatten() {
+        let mut run = json("hard_layer.json");
+        run["config"]["mole"]["experts"] = 1.into();
+        let config = config(&run);
+        run["config"]["stage"] = "none".into();
+        let mut model = model("hard_layer", &run, device);
+        init_adapter(&config.adapter(), &mut model, 3);
+        let mut learner = Learner::new(model, &config);
+        let go = &mut || ControlFlow::Continue(());
+        let rates = Rates { lr: 1e-3, projector_lr: 1e-3 };
+        let report = pollster::block_on(learner.step(&windows()[0], 0, rates, go)).unwrap().unwrap();
+        assert!(report.applied && report.expert_load == [[1.0], [1.0]], "{report:?}");
+        assert!((report.balance_loss.unwrap() - 1.0).abs() < 1e-6, "{report:?}");
     }
 }
 

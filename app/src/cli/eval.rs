@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::args::{EvalArgs, MetricArg, Shared};
 use super::session::Session;
-use super::{UsageError, interrupt};
+use super::{UsageError, dump, interrupt};
 
 /// Asks every question greedily and prints the scores.
 pub fn run(shared: &Shared, args: &EvalArgs) -> anyhow::Result<ExitCode> {
@@ -25,19 +25,29 @@ pub fn run(shared: &Shared, args: &EvalArgs) -> anyhow::Result<ExitCode> {
     for data in &datasets {
         (0..count(data)).try_for_each(|index| check(data, index))?;
     }
-    let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
+    if let Some(file) = &args.predictions {
+        dump::check_writable(file)?;
+    }
     let session = Session::open(shared)?;
+    let mut predictions = args.predictions.as_deref().map(Predictions::create).transpose()?;
     interrupt::work_begins();
     let bar = ProgressBar::new(datasets.iter().map(|data| count(data) as u64).sum()).with_style(
         ProgressStyle::with_template("{pos}/{len} {bar:30} {msg}, {eta} left").expect("a template of ours"),
     );
     let mut table = Table::default();
-    let mut stopped = false;
+    let (mut stopped, mut failed) = (false, None);
     'all: for data in &datasets {
         bar.set_message(data.name().to_string());
         for index in 0..count(data) {
             let sample = data.sample(index)?;
-            let prediction = answer(&session, data, &sample, args.max_new_tokens)?;
+            let prediction = match answer(&session, data, &sample, args.max_new_tokens) {
+                Ok(prediction) => prediction,
+                // The answers so far are kept.
+                Err(error) => {
+                    failed = Some(sample.error(error));
+                    break 'all;
+                }
+            };
             stopped = interrupt::work_ended();
             if stopped {
                 break 'all;
@@ -57,6 +67,12 @@ pub fn run(shared: &Shared, args: &EvalArgs) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
     if let Some(predictions) = predictions {
         predictions.finish()?;
+    }
+    if let Some(error) = failed {
+        if table.all.questions > 0 {
+            eprintln!("the scores of the {} questions before the error:\n{table}", table.all.questions);
+        }
+        return Err(error.into());
     }
     let mut out = std::io::stdout().lock();
     match args.json {

@@ -40,6 +40,7 @@ impl PreparedRun {
             (Stage::Full, _) => Some(Precision::F32),
             (_, asked) => asked,
         };
+        let small = small_files(&ModelFiles::open(&request.config.model)?)?;
         let base_files = match stage {
             Stage::Full if prepared.checkpoint.layout() == Layout::Original => {
                 return Err(Error::Training(
@@ -48,15 +49,20 @@ impl PreparedRun {
                         .to_string(),
                 ));
             }
-            Stage::Full => small_files(&ModelFiles::open(&request.config.model)?)?,
+            Stage::Full => small.clone(),
             _ => Vec::new(),
         };
+        // The tokenizer and the chat template say what is learnt.
+        let files = small.iter().flat_map(|(name, bytes)| name.bytes().chain(bytes.iter().copied()));
+        let fingerprint = files.fold(prepared.checkpoint.fingerprint()?, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
         let parts = RunParts {
             model: prepared.config.clone(),
             tokenizer: prepared.tokenizer.clone(),
             template: prepared.template.clone(),
             preprocessor: prepared.preprocessor.clone(),
-            fingerprint: prepared.checkpoint.fingerprint()?,
+            fingerprint,
             base_files,
         };
         let run = Run::prepare(request, parts, on_event)?;

@@ -131,9 +131,13 @@ impl Worker {
             }
             if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let run = PreparedRun::check(command, &mut on_event)?;
-        let device = self.open(choice).await?;
-        let result = run.train(device, &self.outbox, &mut on_event).await;
+        let result = match PreparedRun::check(command, &mut on_event) {
+            Ok(run) => match self.open(choice).await {
+                Ok(device) => run.train(device, &self.outbox, &mut on_event).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
         self.backlog.extend(backlog);
         result
     }

@@ -1,4 +1,4 @@
-//! A frozen linear layer.
+//! A linear layer.
 
 use burn::tensor::Tensor;
 

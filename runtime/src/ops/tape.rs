@@ -57,10 +57,15 @@ thread_local! {
 /// Runs `work` with every operation's gradient derived by burn from the composed body, instead of our explicit one: the
 /// oracle of the gradient tests.
 pub fn with_composed_gradients<T>(work: impl FnOnce() -> T) -> T {
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            COMPOSED.set(false);
+        }
+    }
     COMPOSED.set(true);
-    let result = work();
-    COMPOSED.set(false);
-    result
+    let _reset = Reset;
+    work()
 }
 
 /// Whether [`with_composed_gradients`] is running.

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Int, Tensor};
 
 use super::config::BalanceScope;
 use crate::nn::Routing;
@@ -18,8 +18,16 @@ pub(super) struct LayerLoad {
 impl LayerLoad {
     /// Of samples that stand one behind the other.
     pub(super) fn new(routing: &Routing, sequences: &[Range<usize>]) -> Self {
-        let [_, experts] = routing.probs.dims();
-        let chosen = routing.index.clone().one_hot::<2>(experts).float();
+        let [tokens, experts] = routing.probs.dims();
+        let numbers =
+            Tensor::<1, Int>::arange(0..experts as i64, (&routing.index.device(), DType::I32)).unsqueeze::<2>();
+        let chosen = routing
+            .index
+            .clone()
+            .unsqueeze_dim::<2>(1)
+            .expand([tokens, experts])
+            .equal(numbers.expand([tokens, experts]))
+            .float();
         Self { fractions: means(&chosen, sequences), probs: means(&routing.probs, sequences) }
     }
 }
@@ -41,14 +49,17 @@ pub(super) fn losses(loads: &[LayerLoad], scope: BalanceScope) -> Tensor<1> {
     products.sum_dim(1).squeeze_dim(1)
 }
 
-/// What a layer's mean probabilities are multiplied by in the sum of all samples' losses: its gradient in them,
-/// `[samples, experts]`.
-pub(super) fn factors(loads: &[LayerLoad], layer: usize, scope: BalanceScope) -> Tensor<2> {
-    let fractions = match scope {
-        BalanceScope::Layer => loads[layer].fractions.clone(),
-        BalanceScope::Pooled => mean(loads.iter().map(|load| load.fractions.clone())),
-    };
-    fractions / loads.len() as f32
+/// What each layer's mean probabilities are multiplied by in the sum of all samples' losses: its gradient in them,
+/// `[samples, experts]` a layer.
+pub(super) fn factors(loads: &[LayerLoad], scope: BalanceScope) -> Vec<Tensor<2>> {
+    let layers = loads.len() as f32;
+    match scope {
+        BalanceScope::Layer => loads.iter().map(|load| load.fractions.clone() / layers).collect(),
+        BalanceScope::Pooled => {
+            let pooled = mean(loads.iter().map(|load| load.fractions.clone())) / layers;
+            vec![pooled; loads.len()]
+        }
+    }
 }
 
 fn mean(tensors: impl ExactSizeIterator<Item = Tensor<2>>) -> Tensor<2> {

@@ -29,15 +29,31 @@ pub struct RunState {
     /// Steps skipped because a number was not finite.
     pub skipped: u64,
     /// The best held-out loss, and how many evaluations ago it was.
+    #[serde(with = "bits")]
     pub best_eval: Option<f64>,
     /// Evaluations since then.
     pub evals_since_best: u64,
+    /// The step of the last evaluation.
+    pub measured_at: Option<u64>,
     /// How often AdamW moved each parameter.
     pub optimizer_steps: BTreeMap<String, usize>,
     /// Where tokens went of late, by dataset: `[layer][expert]`.
     pub routing: BTreeMap<String, Vec<Vec<f32>>>,
     /// What the run was started with: the configuration, and fingerprints of data and model.
     pub identity: Value,
+}
+
+/// A number as its bits, which come back as they were.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        number.map(f64::to_bits).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(f64::from_bits))
+    }
 }
 
 /// A checkpoint on disk.

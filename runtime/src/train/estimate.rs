@@ -22,6 +22,8 @@ pub struct TrainMemory {
     pub layer_inputs: u64,
     /// One layer with its tape, or the loss, or the vision tower: whichever is largest.
     pub activations: u64,
+    /// The largest single tensor: a kernel must be able to bind it.
+    pub largest_tensor: u64,
 }
 
 impl TrainMemory {
@@ -52,12 +54,17 @@ impl TrainMemory {
         let width = vision.hidden_size as u64;
         let tower_scores = if on_cpu { 3 * vision.num_attention_heads as u64 * patches.pow(2) } else { 0 };
         let tower = patches * (6 * width + 3 * vision.intermediate_size as u64) + tower_scores;
-        let kept = if config.stage == Stage::Full { model.num_vision_layers_used() as u64 } else { 1 };
+        // On a tape as a whole, every picture of a micro-batch: a sample is taken to have one.
+        let kept = match config.stage {
+            Stage::Full => (model.num_vision_layers_used() * config.train.micro_batch) as u64,
+            _ => 1,
+        };
         Self {
             weights,
             trained: 16 * trained,
             layer_inputs: 4 * text.num_hidden_layers as u64 * tokens * d_model,
             activations: 4 * (layer + scores).max(loss).max(tower * kept),
+            largest_tensor: base.largest_tensor.max(4 * tokens * ffn.max(LOGIT_CHUNK.min(text.vocab_size as u64))),
         }
     }
 
@@ -71,6 +78,15 @@ impl TrainMemory {
     /// # Errors
     /// [`Error::Memory`] with the figures and what would make it fit.
     pub fn check(&self, precision: Precision, device: &AdapterReport) -> Result<()> {
+        if self.largest_tensor > device.max_binding_bytes {
+            return Err(Error::Memory(format!(
+                "training needs a tensor of {}, and {} binds at most {} at once; lower train.micro_batch or \
+                 train.max_length, or use --weights f16",
+                gigabytes(self.largest_tensor),
+                device.name,
+                gigabytes(device.max_binding_bytes)
+            )));
+        }
         let Some(offers) = device.memory_bytes.filter(|&memory| self.total() > memory) else { return Ok(()) };
         let way_out = match precision {
             Precision::F32 if self.weights / 2 + self.total() - self.weights <= offers && self.weights > 0 => {

@@ -22,7 +22,7 @@ pub(super) fn make_folder(path: &Path) -> Result<()> {
 }
 
 /// Writes a folder of files aside, brings it to the disk, and only then gives it its name, in the place of any before.
-pub(super) fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+pub(super) fn write_folder<N: AsRef<str>>(path: &Path, files: &[(N, Vec<u8>)]) -> Result<()> {
     let (parent, name) = (parent(path), name(path));
     let aside = parent.join(format!("{ASIDE}{name}"));
     let replaced = parent.join(format!("{REPLACED}{name}"));
@@ -37,15 +37,19 @@ pub(super) fn write_folder(path: &Path, files: &[(&str, Vec<u8>)]) -> Result<()>
         remove(&replaced)?;
         fs::rename(path, &replaced).map_err(io_error(path))?;
     }
-    fs::rename(&aside, path).map_err(io_error(path))?;
+    if let Err(source) = fs::rename(&aside, path) {
+        // The old one gets its name back.
+        let _ = fs::rename(&replaced, path);
+        return Err(Error::Io { path: path.to_path_buf(), source });
+    }
     sync_folder(&parent)?;
     remove(&replaced)
 }
 
-fn fill(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+fn fill<N: AsRef<str>>(folder: &Path, files: &[(N, Vec<u8>)]) -> Result<()> {
     make_folder(folder)?;
     for (name, bytes) in files {
-        write_synced(&folder.join(name), bytes)?;
+        write_synced(&folder.join(name.as_ref()), bytes)?;
     }
     sync_folder(folder)
 }

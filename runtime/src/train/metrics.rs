@@ -61,25 +61,23 @@ pub struct EvalMetrics {
 pub(super) struct MetricsFile {
     path: PathBuf,
     file: File,
-    measured: bool,
 }
 
 impl MetricsFile {
-    /// Opens the file of a run that stands at `step`; lines of later steps, which will come again, are cut off.
-    pub(super) fn open(path: &Path, step: u64) -> Result<Self> {
+    /// Opens the file of a run that stands at `step`; what will come again is cut off: lines of later steps, and an
+    /// evaluation after this one that the run, by `measured_at`, does not know of.
+    pub(super) fn open(path: &Path, step: u64, measured_at: Option<u64>) -> Result<Self> {
         #[derive(Deserialize)]
         struct Line {
             step: u64,
             eval_by_data: Option<IgnoredAny>,
         }
         let io = |source| Error::Io { path: path.to_path_buf(), source };
-        let mut measured = false;
         if path.exists() {
             let text = fs::read_to_string(path).map_err(io)?;
             let kept = text.lines().filter(|text| {
                 let Ok(line) = serde_json::from_str::<Line>(text) else { return false };
-                measured |= line.step == step && line.eval_by_data.is_some();
-                line.step <= step
+                line.step < step || (line.step == step && (line.eval_by_data.is_none() || measured_at == Some(step)))
             });
             let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
             if kept != text {
@@ -87,12 +85,7 @@ impl MetricsFile {
             }
         }
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
-        Ok(Self { path: path.to_path_buf(), file, measured })
-    }
-
-    /// Whether it had, when it was opened, a line of an evaluation after the step that the run stands at.
-    pub(super) fn is_measured(&self) -> bool {
-        self.measured
+        Ok(Self { path: path.to_path_buf(), file })
     }
 
     /// Appends a line.
@@ -113,11 +106,11 @@ mod tests {
         let path = root.path().join("metrics.jsonl");
         let measured = "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_by_data\":{}}\n";
         fs::write(&path, format!("{measured}{{\"step\":3}}\n{{\"st")).unwrap();
-        let mut file = MetricsFile::open(&path, 2).unwrap();
-        assert!(file.is_measured());
+        let mut file = MetricsFile::open(&path, 2, Some(2)).unwrap();
         file.append(&serde_json::json!({ "step": 3, "loss": f64::NAN })).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{measured}{{\"loss\":null,\"step\":3}}\n"));
-        assert!(!MetricsFile::open(&path, 1).unwrap().is_measured());
+        MetricsFile::open(&path, 2, None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"step\":1}\n{\"step\":2}\n");
     }
 }

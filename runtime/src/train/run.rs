@@ -24,7 +24,7 @@ use super::step::LoadedSample;
 use crate::data::{Dataset, Encoder, Mixture, Prefetch, Progress, Report};
 use crate::error::{Error, Result};
 use crate::image::Preprocessor;
-use crate::model::adapter::AdapterConfig;
+use crate::model::adapter::{Adapter, AdapterConfig};
 use crate::model::{Llava, LlavaConfig};
 
 /// So many steps in a row without a finite loss and gradient end a run.
@@ -89,8 +89,12 @@ pub struct Run {
     preprocessor: Arc<Preprocessor>,
     mixture: Mixture,
     base_files: Vec<(String, Vec<u8>)>,
+    /// What the run starts from.
+    init: Option<Adapter>,
     saved: Option<Saved>,
     start: Start,
+    /// Held for as long as the run may write into its folder.
+    _lock: Option<std::fs::File>,
     /// Positions of the longest sample.
     pub longest: usize,
     steps: u64,
@@ -111,7 +115,8 @@ impl Run {
     pub async fn train(mut self, model: Llava, on_event: &mut OnEvent<'_>) -> Result<Finished> {
         let mut learner = self.learner(model)?;
         let trained_parameters = super::estimate::trained_parameters(&self.config, &self.model);
-        let mut metrics = MetricsFile::open(&self.config.output.join("metrics.jsonl"), self.state.step)?;
+        let mut metrics =
+            MetricsFile::open(&self.config.output.join("metrics.jsonl"), self.state.step, self.state.measured_at)?;
         let (step, steps) = (self.state.step, self.steps);
         let _ = on_event(Some(TrainEvent::Started { step, steps, trained_parameters }));
         let mut saved_at = self.saved.as_ref().map(|saved| saved.state.step);
@@ -140,7 +145,7 @@ impl Run {
         let mut samples = self.prefetch();
         let mut skipped_in_a_row = 0;
         // A run that was stopped while it was measured owes that still.
-        if self.measures_now() && !metrics.is_measured() {
+        if self.measures_now() && self.state.measured_at != Some(self.state.step) {
             if self.measure(learner, metrics, on_event).await?.is_break() {
                 return Ok(false);
             }
@@ -204,6 +209,7 @@ impl Run {
         on_event: &mut OnEvent<'_>,
     ) -> Result<ControlFlow<()>> {
         let Some(measured) = self.evaluate(learner, on_event).await? else { return Ok(ControlFlow::Break(())) };
+        self.state.measured_at = Some(self.state.step);
         metrics.append(&measured)?;
         // Whoever wants to stop now is asked again before the next micro-batch.
         let _ = on_event(Some(TrainEvent::Evaluated(measured)));
@@ -287,7 +293,18 @@ fn load(
 }
 
 /// Makes the run's folder, or sweeps what an interrupted run left in it.
-fn open_output(config: &TrainConfig) -> Result<()> {
+///
+/// What is returned is a lock on the folder, held while it is kept: two runs would sweep away each other's checkpoints.
+fn open_output(config: &TrainConfig) -> Result<Option<std::fs::File>> {
     files::make_folder(&config.output)?;
-    files::sweep(&config.output)
+    // Elsewhere a folder cannot be opened as a file, and some file systems have no locks: the run goes without.
+    let lock = std::fs::File::open(&config.output).ok();
+    if let Some(Err(std::fs::TryLockError::WouldBlock)) = lock.as_ref().map(std::fs::File::try_lock) {
+        return Err(Error::Training(format!(
+            "another run is writing into {}; wait for it, or name another output",
+            config.output.display()
+        )));
+    }
+    files::sweep(&config.output)?;
+    Ok(lock)
 }

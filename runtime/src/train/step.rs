@@ -292,6 +292,10 @@ pub fn accumulate(
     let mut dy = output.grad_remove(&mut tape).expect("the loss depends on the layers' output");
 
     let balance = objective.balance.filter(|_| !loads.is_empty());
+    let factors = balance.map(|(weight, scope)| {
+        let weight = (weight / objective.samples as f64) as f32;
+        balance::factors(&loads, scope).into_iter().map(|factors| factors * weight).collect::<Vec<_>>()
+    });
     // The projector alone learns through layers that do not: their input's gradient is still needed.
     let trained: &[Parameters] = match objective.stage {
         Stage::Projector => &[],
@@ -305,9 +309,8 @@ pub fn accumulate(
         let x = inputs.pop().expect("one input a layer").autodiff().require_grad();
         let (y, routing) = layer.forward_packed(x.clone(), &packed.packing, &mut noise(Some(seed), index));
         let mut loss = (y * dy).sum();
-        if let (Some((weight, scope)), Some(routing)) = (balance, &routing) {
-            let factors = balance::factors(&loads, index, scope) * (weight / objective.samples as f64) as f32;
-            loss = loss + balance_term(routing, &packed.packing, factors);
+        if let (Some(factors), Some(routing)) = (&factors, &routing) {
+            loss = loss + balance_term(routing, &packed.packing, factors[index].clone());
         }
         let mut tape = loss.backward();
         trained.iter().for_each(|&parameters| {

@@ -47,8 +47,6 @@ impl Run {
             (self.state.best_eval, self.state.evals_since_best) = (Some(eval_loss), 0);
             if self.config.train.early_stopping > 0 {
                 let files = self.result_files(learner).await?;
-                let files: Vec<(&str, Vec<u8>)> =
-                    files.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
                 files::write_folder(&self.config.output.join("best"), &files)?;
             }
         } else {

@@ -65,7 +65,7 @@ impl Run {
     pub fn prepare(request: TrainRequest, parts: RunParts, on_event: &mut OnEvent<'_>) -> Result<Self> {
         let TrainRequest { config, start, skip_bad } = request;
         let RunParts { model, tokenizer, template, preprocessor, fingerprint, base_files } = parts;
-        open_output(&config)?;
+        let lock = open_output(&config)?;
         let saved = checkpoint::newest(&config.output)?;
         if let (Start::Fresh, Some(saved)) = (start, &saved) {
             return Err(Error::Training(format!(
@@ -74,9 +74,24 @@ impl Run {
                 saved.state.step
             )));
         }
+        let results = ["adapter", "model"].map(|name| config.output.join(name));
+        if let (None, true, Some(result)) =
+            (&saved, start != Start::ForceResume, results.iter().find(|path| path.exists()))
+        {
+            return Err(Error::Training(format!(
+                "{} holds the result of a run whose checkpoints are gone, and would be replaced; name another output, or \
+                 move it away",
+                result.display()
+            )));
+        }
         if start != Start::Fresh && saved.is_none() {
             let _ = on_event(Some(TrainEvent::Note("no checkpoint yet; starting at the first step".to_string())));
         }
+        // A run that goes on has long left what it started from.
+        let init = match (&config.init_adapter, &saved) {
+            (Some(path), None) => Some(Adapter::open(&Adapter::files(path)?, &model)?),
+            _ => None,
+        };
         let open = |sources: &[_]| sources.iter().cloned().map(Dataset::open).collect::<Result<Vec<_>>>();
         let (mut datasets, mut eval) = (open(&config.data)?, open(&config.eval)?);
         let pictures = format!("{preprocessor:?}");
@@ -107,7 +122,7 @@ impl Run {
         let report = check(&mut datasets)?;
         let held_out = if eval.is_empty() { None } else { Some(check(&mut eval)?) };
         let longest = report.longest.max(held_out.as_ref().map_or(0, |report| report.longest)).min(max_length);
-        if let Some(empty) = datasets.iter().find(|data| data.is_empty()) {
+        if let Some(empty) = datasets.iter().chain(&eval).find(|data| data.is_empty()) {
             return Err(Error::Training(format!("dataset {:?} has no good sample", empty.name())));
         }
         let identity = known(&datasets);
@@ -136,8 +151,10 @@ impl Run {
             preprocessor: Arc::new(preprocessor),
             mixture,
             base_files,
+            init,
             saved,
             start,
+            _lock: lock,
             longest,
             steps,
             state,
@@ -166,16 +183,16 @@ impl Run {
         if self.config.stage == Stage::Finetune {
             init_adapter(&self.adapter, &mut model, self.config.seed);
         }
-        if let Some(path) = &self.config.init_adapter {
-            let init = Adapter::open(&ModelFiles::open(path)?, &model.config)?;
+        if let Some(init) = self.init.take() {
             self.start_from(init, &mut model)?;
         }
         let saved = self.saved.take();
         if let (Some(saved), false) = (&saved, self.config.stage == Stage::Full) {
             let adapter = Adapter::open(&ModelFiles::open(&saved.path)?, &model.config)?;
-            // Not even --force makes one kind of adapter another.
-            if self.config.stage == Stage::Finetune {
-                self.same_kind(&adapter)?;
+            // Not even --force makes one kind of adapter another. Stage `projector` keeps whatever lies over the base.
+            match self.config.stage {
+                Stage::Finetune => self.same_kind(&adapter)?,
+                _ => self.keep(&adapter),
             }
             self.attach(adapter, &mut model)?;
         }
@@ -183,7 +200,9 @@ impl Run {
         if let Some(saved) = &saved {
             let files = ModelFiles::open(&saved.path)?;
             if self.config.stage == Stage::Full {
-                let mut weights = Restore { checkpoint: Checkpoint::open(&files, None)?, result: Ok(()) };
+                let checkpoint = Checkpoint::open(&files, None)?;
+                checkpoint.check(&self.model.expected_tensors(), &[])?;
+                let mut weights = Restore { checkpoint, result: Ok(()) };
                 learner.visit(&mut weights);
                 weights.result?;
             }
@@ -205,7 +224,7 @@ impl Run {
     /// Puts the adapter that the run starts from on the model.
     fn start_from(&mut self, init: Adapter, model: &mut Llava) -> Result<()> {
         if self.config.stage == Stage::Projector {
-            self.adapter = AdapterConfig { base_model: self.adapter.base_model.clone(), ..init.config.clone() };
+            self.keep(&init);
             return init.attach(model);
         }
         // What stage 1 leaves has a projector and nothing else: the rest stays fresh.
@@ -214,6 +233,11 @@ impl Run {
         }
         self.same_kind(&init)?;
         self.attach(init, model)
+    }
+
+    /// Takes an adapter's own description for the run's.
+    fn keep(&mut self, adapter: &Adapter) {
+        self.adapter = AdapterConfig { base_model: self.adapter.base_model.clone(), ..adapter.config.clone() };
     }
 
     /// Refuses an adapter of other rank, targets or experts than the run's.
@@ -274,6 +298,7 @@ fn fresh_state(identity: Value) -> RunState {
         skipped: 0,
         best_eval: None,
         evals_since_best: 0,
+        measured_at: None,
         optimizer_steps: Default::default(),
         routing: Default::default(),
         identity,
@@ -301,13 +326,18 @@ fn identity(config: &TrainConfig, datasets: &[Dataset], model: u64, pictures: &s
     json
 }
 
+/// As it comes back from a file: serde_json prints numbers so that they are told apart, but reads some a little off.
+fn as_stored(identity: &Value) -> Value {
+    serde_json::from_str(&identity.to_string()).expect("printed by the same library")
+}
+
 /// Compares what a checkpoint was made by with what is to go on now; what is not known yet, or `later`, is left out.
 fn refuse_changes(saved: &Saved, identity: &Value, later: &[&str]) -> Result<()> {
     let mut before = saved.state.identity.clone();
     if identity.get("weights").is_none() {
         before.as_object_mut().map(|object| object.remove("weights"));
     }
-    let mut differences = checkpoint::differences(&before, identity);
+    let mut differences = checkpoint::differences(&before, &as_stored(identity));
     differences.retain(|line| !later.iter().any(|field| line.contains(&format!(".{field}:"))));
     if differences.is_empty() {
         return Ok(());

@@ -52,7 +52,6 @@ impl Run {
             }
             false => self.result_files(learner).await?,
         };
-        let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, data)| (name.as_str(), data.clone())).collect();
         files::write_folder(&path, &files)?;
         Ok(path)
     }
