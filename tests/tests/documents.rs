@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use mole_runtime::device::AdapterKind;
-use mole_runtime::model::{LlavaConfig, Precision};
+use mole_runtime::model::{LlavaConfig, MemoryEstimate, Precision, gigabytes};
 use mole_runtime::train::{TrainConfig, TrainMemory, trained_parameters};
 use serde_json::{Value, json};
 
@@ -212,4 +212,15 @@ fn the_memory_table_is_the_programs() {
         );
     }
     assert_eq!(found.len(), expected.len(), "{GUIDE}: more rows than\n{}", expected.join("\n"));
+}
+
+/// The README's figures for answering with LLaVA-1.5-7B.
+#[test]
+fn the_readmes_memory_is_the_programs() {
+    let model = llava_7b();
+    let needs = |precision| gigabytes(MemoryEstimate::with_context(&model, precision, 2048).total());
+    let row = format!("| {} | {} |", needs(Precision::F32), needs(Precision::F16));
+    let text = read("README.md");
+    let line = text.lines().find(|line| line.starts_with("| LLaVA-1.5-7B |")).expect("a row for 7B");
+    assert!(line.contains(&row), "{line}\nexpected {row}");
 }

@@ -1,5 +1,5 @@
-//! Every explicit gradient: against burn's autodiff of the composed body, against finite differences, and on the GPU
-//! against the CPU, with outputs poisoned.
+//! Every explicit gradient: against burn's autodiff of the composed body, against finite differences on both
+//! devices, and on the GPU against the CPU, with outputs poisoned.
 //!
 //! A case is a function of flat inputs; its loss is a fixed random weighting of the output, so that every output element
 //! has a gradient of its own. Tolerances are relative to the gradient's largest element: sums of n products in another
@@ -55,7 +55,19 @@ fn check(what: &str, inputs: &[Vec<f32>], function: Function<'_>) {
     for (index, (explicit, composed)) in explicit.iter().zip(&composed).enumerate() {
         close(&format!("{what}, input {index}, composed"), explicit, composed, EXACT);
     }
-    for (index, gradient) in explicit.iter().enumerate() {
+    check_slopes(what, &cpu, inputs, &explicit, function);
+    let Some(gpu) = gpu() else { return };
+    let (gpu_y, on_gpu) = gradients(&gpu, inputs, function);
+    close(&format!("{what}, output on the GPU"), &gpu_y, &y, EXACT);
+    for (index, (on_gpu, explicit)) in on_gpu.iter().zip(&explicit).enumerate() {
+        close(&format!("{what}, input {index} on the GPU"), on_gpu, explicit, EXACT);
+    }
+    check_slopes(&format!("{what} on the GPU"), &gpu, inputs, &on_gpu, function);
+}
+
+/// Finite differences of the loss, in the direction of each input's own gradient.
+fn check_slopes(what: &str, device: &Device, inputs: &[Vec<f32>], gradients: &[Vec<f32>], function: Function<'_>) {
+    for (index, gradient) in gradients.iter().enumerate() {
         // Along the gradient's own signs, every element counts.
         let step = 5e-2 / (inputs[index].len() as f32).sqrt();
         let direction: Vec<f32> = gradient.iter().map(|g| g.signum()).collect();
@@ -64,21 +76,13 @@ fn check(what: &str, inputs: &[Vec<f32>], function: Function<'_>) {
             for (value, d) in inputs[index].iter_mut().zip(&direction) {
                 *value += by * d;
             }
-            loss(&cpu, &inputs, function)
+            loss(device, &inputs, function)
         };
         let difference = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
         let expected: f64 = gradient.iter().map(|g| f64::from(g.abs())).sum();
         let error = (difference - expected).abs();
-        assert!(
-            error < f64::from(DIFFERENCE) * expected + 1e-3,
-            "{what}, input {index}: slope {difference}, gradient says {expected}"
-        );
-    }
-    let Some(gpu) = gpu() else { return };
-    let (gpu_y, on_gpu) = gradients(&gpu, inputs, function);
-    close(&format!("{what}, output on the GPU"), &gpu_y, &y, EXACT);
-    for (index, (on_gpu, explicit)) in on_gpu.iter().zip(&explicit).enumerate() {
-        close(&format!("{what}, input {index} on the GPU"), on_gpu, explicit, EXACT);
+        let bound = f64::from(DIFFERENCE) * expected + 1e-3;
+        assert!(error < bound, "{what}, input {index}: slope {difference}, gradient says {expected}");
     }
 }
 
