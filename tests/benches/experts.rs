@@ -212,11 +212,12 @@ fn ratios(what: &str, device: &str, rounds: usize, works: &mut [Box<dyn FnMut() 
 }
 
 fn main() {
-    if !std::env::args().any(|arg| arg == "--ratios") {
+    let asked = |flag: &str| std::env::args().any(|arg| arg == flag);
+    if !asked("--ratios") {
         divan::main();
     }
-    // `cargo test` runs benches once, to see that they work: divan did that.
-    if std::env::args().any(|arg| arg == "--test") {
+    // `cargo bench` says --bench. Without it every case ran once, to see that it works.
+    if !asked("--bench") && !asked("--ratios") {
         return;
     }
     let rounds = std::env::var("MOLE_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(7);

@@ -62,6 +62,10 @@ fn check(what: &str, inputs: &[Vec<f32>], function: Function<'_>) {
     for (index, (on_gpu, explicit)) in on_gpu.iter().zip(&explicit).enumerate() {
         close(&format!("{what}, input {index} on the GPU"), on_gpu, explicit, EXACT);
     }
+    let (_, composed) = with_composed_gradients(|| gradients(&gpu, inputs, function));
+    for (index, (on_gpu, composed)) in on_gpu.iter().zip(&composed).enumerate() {
+        close(&format!("{what}, input {index} on the GPU, composed"), on_gpu, composed, EXACT);
+    }
     check_slopes(&format!("{what} on the GPU"), &gpu, inputs, &on_gpu, function);
 }
 

@@ -204,3 +204,16 @@ fn force_means_nothing_alone() {
     assert_eq!(forced.code, Some(2), "{forced:#?}");
     assert!(forced.stderr.contains("--resume"), "{forced:#?}");
 }
+
+/// Two runs would sweep away each other's checkpoints.
+#[cfg(unix)]
+#[test]
+fn two_runs_do_not_share_a_folder() {
+    let run = Run::new().set("train", "micro_batch", 4096).set("train", "accumulation", 1);
+    let running = run.train().start();
+    running.wait_for_stderr("trained parameters");
+    refused(run.resume(), &["another run is writing into", "name another output"]);
+    running.kill();
+    // The lock went with the run.
+    run.set("train", "micro_batch", 4).resume().succeed();
+}
