@@ -1,14 +1,16 @@
 //! Training as the engine runs it: the base model's files, the data, the device, the run.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use super::command::TrainCommand;
+use super::command::{ModelSource, TrainCommand};
 use super::event::Event;
 use super::load::{Prepared, default_precision};
 use crate::device::{AdapterReport, ComputeDevice};
 use crate::error::{Error, Result};
 use crate::model::adapter::AdapterSize;
-use crate::model::{Llava, Precision};
+use crate::model::{Llava, LlavaConfig, Precision};
 use crate::train::{Run, RunParts, Stage, TrainEvent, TrainMemory};
 use crate::weights::{Layout, ModelFiles};
 
@@ -28,7 +30,12 @@ impl PreparedRun {
         command: TrainCommand,
         on_event: &mut dyn FnMut(Option<TrainEvent>) -> ControlFlow<()>,
     ) -> Result<Self> {
-        let TrainCommand { load, request } = command;
+        let TrainCommand { mut load, request } = command;
+        let folder = ModelFiles::open(&request.config.model)?;
+        let small = small_files(&folder)?;
+        if request.config.from_scratch {
+            load.model = from_scratch(&folder, &small, request.config.seed)?;
+        }
         let prepared = Prepared::check(&load)?;
         let stage = request.config.stage;
         let precision = match (stage, load.precision) {
@@ -40,7 +47,6 @@ impl PreparedRun {
             (Stage::Full, _) => Some(Precision::F32),
             (_, asked) => asked,
         };
-        let small = small_files(&ModelFiles::open(&request.config.model)?)?;
         let base_files = match stage {
             Stage::Full if prepared.checkpoint.layout() == Layout::Original => {
                 return Err(Error::Training(
@@ -104,6 +110,15 @@ impl Prepared {
     fn default_precision(&self, device: &AdapterReport) -> Precision {
         default_precision(&self.config, AdapterSize::default(), &self.checkpoint, device)
     }
+}
+
+/// The model of a folder, its weights drawn at random.
+fn from_scratch(folder: &ModelFiles, small: &[(String, Vec<u8>)], seed: u64) -> Result<ModelSource> {
+    let (config, _) = LlavaConfig::read(folder)?;
+    let weights = ("model.safetensors".to_string(), Cow::Owned(config.random_weights(seed)));
+    let small = small.iter().map(|(name, bytes)| (name.clone(), Cow::Owned(bytes.clone())));
+    let files = ModelFiles::from_memory(folder.path(), small.chain([weights]).collect());
+    Ok(ModelSource::Files(Arc::new(files), folder.path().display().to_string()))
 }
 
 /// What stands beside the weights in a checkpoint's folder: config, tokenizer, template, preprocessor.

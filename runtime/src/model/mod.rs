@@ -4,6 +4,7 @@ pub mod adapter;
 mod clip;
 pub mod config;
 mod estimate;
+mod init;
 mod llama;
 mod llava;
 mod loader;

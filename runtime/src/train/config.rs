@@ -48,7 +48,11 @@ pub struct TrainConfig {
     /// What is trained.
     #[serde(default = "finetune")]
     pub stage: Stage,
-    /// Seed of the fresh adapter, the order of samples and dropout.
+    /// Whether the base's weights are drawn at random from the seed, and not read: its folder needs none then. For stage
+    /// `full`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_scratch: bool,
+    /// Seed of fresh weights, the order of samples and dropout.
     #[serde(default)]
     pub seed: u64,
     /// Plain LoRA.
@@ -272,6 +276,9 @@ impl TrainConfig {
             if let Some(twice) = sources.iter().find(|source| !names.insert(&source.name)) {
                 return Err(format!("two [[{section}]] are called {:?}; give each a name of its own", twice.name));
             }
+        }
+        if self.from_scratch && self.stage != Stage::Full {
+            return Err("from_scratch draws every weight anew, which only stage = \"full\" trains".to_string());
         }
         if train.early_stopping > 0 && (train.eval_every == 0 || self.eval.is_empty()) {
             return Err("train.early_stopping needs train.eval_every and an [[eval]] dataset".to_string());

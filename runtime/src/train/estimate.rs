@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::config::{Stage, TrainConfig};
+use super::window::cores;
 use crate::device::{AdapterKind, AdapterReport};
 use crate::error::{Error, Result};
 use crate::model::adapter::{AdapterConfig, Target};
@@ -16,7 +17,8 @@ const LOGIT_CHUNK: u64 = 8192;
 pub struct TrainMemory {
     /// Frozen weights as they lie on the device.
     pub weights: u64,
-    /// Trained parameters, their gradients, and AdamW's two moments: 16 bytes each.
+    /// Trained parameters, their gradients, and AdamW's two moments: 16 bytes each, and 4 more for every further set of
+    /// gradients that is there at once.
     pub trained: u64,
     /// Every layer's input, kept for the backward pass.
     pub layer_inputs: u64,
@@ -49,21 +51,22 @@ impl TrainMemory {
         let layer = 2 * tokens * (7 * d_model + 4 * q + 4 * kv + 7 * ffn);
         let on_cpu = device == AdapterKind::Cpu;
         let scores = if on_cpu { 4 * (text.num_attention_heads as u64) * (longest as u64).pow(2) } else { 0 };
+        // Where the CPU computes several micro-batches at once, all of this, and the gradients, are there several times.
+        let at_once = if on_cpu { cores().min(config.train.accumulation) as u64 } else { 1 };
         let loss = tokens * (2 * LOGIT_CHUNK.min(text.vocab_size as u64) + 3 * d_model);
         let patches = vision.num_patches() as u64 + 1;
         let width = vision.hidden_size as u64;
         let tower_scores = if on_cpu { 3 * vision.num_attention_heads as u64 * patches.pow(2) } else { 0 };
         let tower = patches * (6 * width + 3 * vision.intermediate_size as u64) + tower_scores;
-        // On a tape as a whole, every picture of a micro-batch: a sample is taken to have one.
-        let kept = match config.stage {
-            Stage::Full => (model.num_vision_layers_used() * config.train.micro_batch) as u64,
-            _ => 1,
-        };
+        // Every picture of a micro-batch goes through together; a sample is taken to have one. On a tape all layers are
+        // kept.
+        let kept_layers = if config.stage == Stage::Full { model.num_vision_layers_used() } else { 1 };
+        let kept = (kept_layers * config.train.micro_batch) as u64;
         Self {
             weights,
-            trained: 16 * trained,
-            layer_inputs: 4 * text.num_hidden_layers as u64 * tokens * d_model,
-            activations: 4 * (layer + scores).max(loss).max(tower * kept),
+            trained: (12 + 4 * if at_once > 1 { at_once + 1 } else { 1 }) * trained,
+            layer_inputs: at_once * 4 * text.num_hidden_layers as u64 * tokens * d_model,
+            activations: at_once * 4 * (layer + scores).max(loss).max(tower * kept),
             largest_tensor: base.largest_tensor.max(4 * tokens * ffn.max(LOGIT_CHUNK.min(text.vocab_size as u64))),
         }
     }

@@ -32,6 +32,11 @@ impl GradientStore {
         self.0.insert(name.to_string(), sum);
     }
 
+    /// Adds another's gradients.
+    pub(super) fn merge(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(name, gradient)| self.add(&name, gradient));
+    }
+
     /// The norm of all gradients together. Not finite where any of them is not.
     ///
     /// # Errors

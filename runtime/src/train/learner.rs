@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use super::config::{BalanceScope, Stage, TrainConfig};
 use super::gradients::GradientStore;
 use super::optimizer::{Optimizer, Rates};
-use super::step::{HostLosses, LoadedSample, Objective, accumulate};
+use super::step::{HostLosses, LoadedSample, Objective};
+use super::window::{MicroBatch, Workers};
 use crate::error::Result;
 use crate::model::{Llava, ParameterVisitor, Parameters};
 
@@ -17,6 +18,7 @@ pub struct Learner {
     /// AdamW.
     pub optimizer: Optimizer,
     settings: Settings,
+    workers: Workers,
 }
 
 /// What a learner takes from the configuration.
@@ -64,7 +66,8 @@ impl Learner {
             grad_clip: config.train.grad_clip,
             seed: config.seed,
         };
-        Self { model, optimizer: Optimizer::new(config.train.weight_decay), settings }
+        let workers = Workers::new(model.device());
+        Self { model, optimizer: Optimizer::new(config.train.weight_decay), settings, workers }
     }
 
     /// Shows every trained parameter.
@@ -85,16 +88,14 @@ impl Learner {
         let Settings { stage, balance, micro_batch, seed, .. } = self.settings;
         let supervised_tokens = window.iter().map(|sample| sample.tokens.supervised_tokens()).sum();
         let objective = Objective { stage, balance, supervised_tokens, samples: window.len() };
-        let (mut store, mut pending) = (GradientStore::default(), Vec::new());
-        for (index, samples) in window.chunks(micro_batch).enumerate() {
-            if on_micro_batch().is_break() {
-                return Ok(None);
-            }
+        let micro_batches = window.chunks(micro_batch).enumerate().map(|(index, samples)| {
             // The first sample's number in the run: another seed for every micro-batch of every step.
             let draw = step * window.len() as u64 + (index * micro_batch) as u64;
-            let seed = seed.wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ draw;
-            pending.push(accumulate(&self.model, samples, &objective, seed, &mut store)?);
-        }
+            (samples, seed.wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ draw)
+        });
+        let micro_batches: Vec<MicroBatch<'_>> = micro_batches.collect();
+        let computed = self.workers.accumulate(&self.model, &micro_batches, &objective, on_micro_batch)?;
+        let Some((store, pending)) = computed else { return Ok(None) };
         let mut losses = Vec::with_capacity(pending.len());
         for micro in pending {
             losses.push(micro.read().await?);

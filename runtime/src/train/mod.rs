@@ -4,6 +4,7 @@
 //! TrainConfig (config, schedule)
 //! Run (run)            data checked, then step after step: metrics, held-out loss, checkpoints, the result
 //!   Learner (learner)  one optimizer step over a window of samples
+//!     window           its micro-batches, several at once on the CPU
 //!     step             one micro-batch forward and backward, layer by layer (balance, gradients)
 //!     Optimizer        AdamW over flat tensors by name
 //!   checkpoint, snapshot, files, metrics   what is written, and how it is whole or not there
@@ -29,6 +30,7 @@ mod schedule;
 #[cfg(not(target_arch = "wasm32"))]
 mod snapshot;
 mod step;
+mod window;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use checkpoint::RunState;

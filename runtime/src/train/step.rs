@@ -5,7 +5,7 @@
 //! counts. The gradients of a window are divided by the window's supervised tokens (and the balance loss by its samples),
 //! which the caller knows before it starts, so a window gives the same gradient however it is cut into micro-batches.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
 
 use super::balance::{self, LayerLoad};
 use super::config::{BalanceScope, Stage};
@@ -139,27 +139,33 @@ impl<'a> Front<'a> {
         }
     }
 
+    /// All text goes through the embedding at once, and all pictures through the tower: their weights get one gradient
+    /// each, and large products are fast.
     fn pack(&self, samples: &[LoadedSample]) -> Result<Packed> {
         let config = &self.model.config;
         let device = self.model.device();
-        let (mut parts, mut lengths) = (Vec::new(), Vec::new());
-        let (mut rows, mut targets, mut at) = (Vec::new(), Vec::new(), 0usize);
+        let (mut ids, mut pictures, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut lengths, mut rows, mut targets, mut at) = (Vec::new(), Vec::new(), Vec::new(), 0usize);
         for sample in samples {
-            let (ids, start) = (&sample.tokens.ids, at);
-            for span in spans(ids, config.image_token_id, sample.pixels.len())? {
+            let start = at;
+            for span in spans(&sample.tokens.ids, config.image_token_id, sample.pixels.len())? {
                 match span {
                     TokenSpan::Text(range) => {
-                        for index in range.clone() {
+                        let first = ids.len();
+                        for index in range {
+                            let id = self.checked(sample.tokens.ids[index])?;
                             if sample.tokens.supervised[index] && at > start {
                                 rows.push(at as i32 - 1);
-                                targets.push(self.checked(ids[index])?);
+                                targets.push(id);
                             }
+                            ids.push(id);
                             at += 1;
                         }
-                        parts.push(self.embed_text(&ids[range])?);
+                        parts.push(TokenSpan::Text(first..ids.len()));
                     }
                     TokenSpan::Image(number) => {
-                        parts.push(self.embed_image(&sample.pixels[number]));
+                        parts.push(TokenSpan::Image(pictures.len()));
+                        pictures.push(&sample.pixels[number]);
                         at += config.image_seq_len();
                     }
                 }
@@ -174,7 +180,7 @@ impl<'a> Front<'a> {
         }
         Ok(Packed {
             packing: self.model.text.packing(&lengths),
-            embeddings: Tensor::cat(parts, 1),
+            embeddings: self.embed(&parts, ids, &pictures),
             rows: ints(rows, device),
             targets: ints(targets, device),
         })
@@ -188,16 +194,25 @@ impl<'a> Front<'a> {
         }
     }
 
-    fn embed_text(&self, ids: &[i64]) -> Result<Tensor<3>> {
-        let ids = ids.iter().map(|&id| self.checked(id)).collect::<Result<Vec<i32>>>()?;
+    /// The parts in order, `[1, tokens, d_model]`: ranges of `ids`, and numbers of `pictures`.
+    fn embed(&self, parts: &[TokenSpan], ids: Vec<i32>, pictures: &[&PixelValues]) -> Tensor<3> {
         let ends = self.ends.as_ref().unwrap_or(&self.model.text.ends);
-        Ok(ends.embed(ints(ids, self.model.device())))
+        let text = (!ids.is_empty()).then(|| ends.embed(ints(ids, self.model.device())));
+        let images = (!pictures.is_empty()).then(|| self.embed_images(pictures));
+        let part = |part: &TokenSpan| match (part, &text, &images) {
+            (TokenSpan::Text(range), Some(text), _) => text.clone().slice(s![.., range.clone(), ..]),
+            (TokenSpan::Image(number), _, Some(images)) => images.clone().slice(s![*number..*number + 1, .., ..]),
+            _ => unreachable!("a part is of the ids or of the pictures"),
+        };
+        Tensor::cat(parts.iter().map(part).collect(), 1)
     }
 
-    /// `[1, patches, d_model]`.
-    fn embed_image(&self, pixels: &PixelValues) -> Tensor<3> {
-        let dims = [1, 3, pixels.height, pixels.width];
-        let pixels = Tensor::from_data(TensorData::new(pixels.data.clone(), dims), self.model.device());
+    /// `[pictures, patches, d_model]`.
+    fn embed_images(&self, pictures: &[&PixelValues]) -> Tensor<3> {
+        // The preprocessor makes all of one size.
+        let dims = [pictures.len(), 3, pictures[0].height, pictures[0].width];
+        let values = pictures.iter().flat_map(|pixels| pixels.data.iter().copied()).collect::<Vec<f32>>();
+        let pixels = Tensor::from_data(TensorData::new(values, dims), self.model.device());
         let vision = self.vision.as_ref().unwrap_or(&self.model.vision);
         self.projector.forward(vision.forward(pixels))
     }

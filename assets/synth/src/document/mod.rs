@@ -1,0 +1,67 @@
+//! Pages of print: bar, line and pie charts, tables and forms.
+//!
+//! They teach what a picture of shapes cannot: to read words and digits and to say which belongs to which. All that is
+//! asked is printed, in letters of nine pixels where the sheet is scaled to 112; lengths and areas are true to the
+//! numbers as well.
+
+mod bars;
+mod chart;
+#[cfg(test)]
+mod check;
+mod form;
+mod lines;
+mod numbers;
+mod page;
+mod pie;
+mod table;
+mod wording;
+mod words;
+
+use chart::Chart;
+use form::Form;
+use page::Page;
+use table::Table;
+
+use crate::draw::Draw;
+use crate::{Question, Scene};
+
+/// The types of question that are asked.
+pub(crate) const QUESTION_TYPES: &[&str] =
+    &["value", "label", "largest", "smallest", "sum", "cell", "field", "count", "chart", "compare", "fact"];
+
+/// What a page says.
+enum Content {
+    Chart(Chart),
+    Table(Table),
+    Form(Form),
+}
+
+impl Content {
+    /// Draws a page of one of five kinds, each as likely as the others.
+    fn new(draw: &mut Draw, page: &mut Page) -> Self {
+        match draw.below(5) {
+            0 if draw.chance(0.5) => Self::Chart(bars::upright(draw, page)),
+            0 => Self::Chart(bars::lying(draw, page)),
+            1 => Self::Chart(lines::line(draw, page)),
+            2 => Self::Chart(pie::pie(draw, page)),
+            3 => Self::Table(table::table(draw, page)),
+            _ => Self::Form(form::form(draw, page)),
+        }
+    }
+
+    fn questions(&self, draw: &mut Draw) -> Vec<Question> {
+        match self {
+            Self::Chart(chart) => chart.questions(draw),
+            Self::Table(table) => table.questions(draw),
+            Self::Form(form) => form.questions(draw),
+        }
+    }
+}
+
+/// Draws a scene.
+pub(crate) fn scene(draw: &mut Draw) -> Scene {
+    let mut page = Page::new(draw);
+    let content = Content::new(draw, &mut page);
+    let questions = content.questions(draw);
+    Scene { picture: page.finish(), questions }
+}

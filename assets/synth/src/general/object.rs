@@ -1,0 +1,233 @@
+//! What a scene is made of: objects that have a shape, a colour, a size and a texture, each with one plain name.
+//!
+//! The values are far enough apart to be told from each other when the picture is scaled to a third of its side.
+
+use super::outline::{self, Point};
+use super::shape::Shape;
+use crate::canvas::{Canvas, Rgb, circle, polygon};
+use crate::draw::Draw;
+
+/// The colour of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Color {
+    Red,
+    Orange,
+    Yellow,
+    Green,
+    Blue,
+    Purple,
+    White,
+    Black,
+}
+
+impl Color {
+    pub const ALL: [Self; 8] =
+        [Self::Red, Self::Orange, Self::Yellow, Self::Green, Self::Blue, Self::Purple, Self::White, Self::Black];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Red => "red",
+            Self::Orange => "orange",
+            Self::Yellow => "yellow",
+            Self::Green => "green",
+            Self::Blue => "blue",
+            Self::Purple => "purple",
+            Self::White => "white",
+            Self::Black => "black",
+        }
+    }
+
+    /// What it is in the mean; an object's own differs a little.
+    pub fn value(self) -> Rgb {
+        match self {
+            Self::Red => Rgb(214, 30, 36),
+            Self::Orange => Rgb(246, 130, 18),
+            Self::Yellow => Rgb(250, 224, 36),
+            Self::Green => Rgb(36, 152, 56),
+            Self::Blue => Rgb(36, 76, 214),
+            Self::Purple => Rgb(126, 40, 158),
+            Self::White => Rgb(246, 246, 246),
+            Self::Black => Rgb(20, 20, 20),
+        }
+    }
+
+    /// The tone of the stripes and dots on this value: clearly lighter or darker, and of the same name. Light red would
+    /// be pink and dark orange brown, so the way differs.
+    fn tone(self, value: Rgb) -> Rgb {
+        match self {
+            Self::Red => value.mix(BLACK, 0.5),
+            Self::Yellow => value.mix(Rgb(150, 96, 0), 0.6),
+            Self::White => value.mix(BLACK, 0.36),
+            Self::Orange => value.mix(WHITE, 0.55),
+            Self::Green | Self::Blue | Self::Purple => value.mix(WHITE, 0.6),
+            Self::Black => value.mix(WHITE, 0.42),
+        }
+    }
+}
+
+const WHITE: Rgb = Rgb(255, 255, 255);
+const BLACK: Rgb = Rgb(0, 0, 0);
+
+/// How large an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Size {
+    Small,
+    Medium,
+    Large,
+}
+
+impl Size {
+    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+        }
+    }
+
+    /// Its radius in the mean, in units of the sheet: even with the jitter each is 1.3 times the one before.
+    fn radius(self) -> f32 {
+        match self {
+            Self::Small => 21.0,
+            Self::Medium => 35.0,
+            Self::Large => 54.0,
+        }
+    }
+}
+
+/// What is on the surface of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Texture {
+    Plain,
+    Striped,
+    Dotted,
+    Outlined,
+}
+
+impl Texture {
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Striped, Self::Dotted, Self::Outlined];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Striped => "striped",
+            Self::Dotted => "dotted",
+            Self::Outlined => "outlined",
+        }
+    }
+}
+
+/// An object in its place.
+#[derive(Clone, Debug)]
+pub(super) struct Object {
+    pub shape: Shape,
+    pub color: Color,
+    pub size: Size,
+    pub texture: Texture,
+    /// Its middle, in units of the sheet.
+    pub center: Point,
+    radius: f32,
+    value: Rgb,
+    /// How it is turned, and in which direction its stripes change, in degrees.
+    turn: f32,
+    stripes: f32,
+}
+
+impl Object {
+    /// One of this look that is yet to be placed. Small ones are plain: nothing on them would survive scaling.
+    pub fn new(shape: Shape, color: Color, size: Size, draw: &mut Draw) -> Self {
+        let texture = if size == Size::Small { Texture::Plain } else { *draw.pick(&Texture::ALL) };
+        let radius = size.radius() * draw.real(0.94, 1.06);
+        let Rgb(r, g, b) = color.value();
+        // Mostly lighter or darker, hardly another hue: white must not become pink.
+        let shade = draw.real(-7.0, 7.0);
+        let mut jitter = |part: u8| (f32::from(part) + shade + draw.real(-3.0, 3.0)).clamp(0.0, 255.0) as u8;
+        let value = Rgb(jitter(r), jitter(g), jitter(b));
+        let turn = draw.real(-1.0, 1.0) * shape.sway();
+        // Neither level nor upright: such a stripe would fill an arm of a cross.
+        let stripes = *draw.pick(&[35.0, 55.0, 125.0, 145.0]);
+        Self { shape, color, size, texture, center: (0.0, 0.0), radius, value, turn, stripes }
+    }
+
+    /// What it is called: `red circle`.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.color.name(), self.shape.name())
+    }
+
+    /// The radius of a circle around its middle that holds all of it.
+    pub fn reach(&self) -> f32 {
+        self.radius * self.shape.reach()
+    }
+
+    /// Draws it.
+    pub fn paint(&self, canvas: &mut Canvas) {
+        let outline =
+            |factor: f32| outline::placed(&self.shape.outline(), self.turn, self.radius * factor, self.center);
+        let tone = self.color.tone(self.value);
+        // Stripes and dots keep away from the edge: there the object has its own colour, so it stands out everywhere.
+        match self.texture {
+            Texture::Plain => canvas.fill(&polygon(&outline(1.0)), self.value),
+            Texture::Striped => {
+                canvas.fill(&polygon(&outline(1.0)), self.value);
+                let width = 0.26 * self.radius;
+                for stripe in outline::stripes(&outline(0.86), self.center, self.stripes, width) {
+                    canvas.fill(&polygon(&stripe), tone);
+                }
+            }
+            Texture::Dotted => {
+                canvas.fill(&polygon(&outline(1.0)), self.value);
+                let radius = 0.18 * self.radius;
+                self.dots(&outline(1.0), radius).into_iter().for_each(|dot| canvas.fill(&circle(dot, radius), tone));
+            }
+            Texture::Outlined => {
+                // Half of the line lies outside of the path.
+                let (path, width) = (polygon(&outline(0.9)), 0.2 * self.radius);
+                canvas.fill(&path, self.value);
+                canvas.stroke(&path, if self.color == Color::Black { WHITE } else { BLACK }, width);
+            }
+        }
+    }
+
+    /// Where its dots are: of some places of the grid, the one where most dots fit into the shape.
+    fn dots(&self, outline: &[Point], radius: f32) -> Vec<Point> {
+        let spacing = 2.9 * radius;
+        let shifts = (0..16).map(|step| ((step % 4) as f32 / 4.0 * spacing, (step / 4) as f32 / 4.0 * spacing));
+        let fits =
+            shifts.map(|(x, y)| outline::dots(outline, (self.center.0 + x, self.center.1 + y), spacing, 1.15 * radius));
+        fits.max_by_key(Vec::len).expect("there are places to try")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Domain;
+
+    #[test]
+    fn several_dots_fit_on_every_dotted_object() {
+        let mut draw = Draw::new(Domain::General, 0, 0);
+        for shape in Shape::ALL {
+            for size in [Size::Medium, Size::Large] {
+                for _ in 0..20 {
+                    let object = Object::new(shape, Color::Red, size, &mut draw);
+                    let outline = outline::placed(&shape.outline(), object.turn, object.radius, object.center);
+                    let dots = object.dots(&outline, 0.18 * object.radius).len();
+                    assert!((5..40).contains(&dots), "{dots} on a {} {}", size.name(), shape.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_and_colors_stay_apart_with_their_jitter() {
+        let sizes = Size::ALL.map(Size::radius);
+        assert!(sizes.windows(2).all(|pair| pair[1] * 0.94 > 1.3 * pair[0] * 1.06));
+        let far = |a: Rgb, b: Rgb| a.0.abs_diff(b.0).max(a.1.abs_diff(b.1)).max(a.2.abs_diff(b.2));
+        for (index, one) in Color::ALL.iter().enumerate() {
+            assert!(far(one.value(), one.tone(one.value())) > 70, "{}", one.name());
+            assert!(Color::ALL[..index].iter().all(|other| far(one.value(), other.value()) > 70), "{}", one.name());
+        }
+    }
+}
