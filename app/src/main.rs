@@ -1,6 +1,8 @@
 //! `llava-mole`: talk about pictures, from the command line.
 
 mod cli;
+mod demo;
+mod experiment;
 mod figures;
 
 use std::process::ExitCode;

@@ -240,10 +240,14 @@ fn the_first_steps_gradients_are_the_references() {
 
 #[test]
 fn composed_gradients_agree_through_the_whole_model() {
-    with_composed_gradients(|| {
-        for name in ["lora", "hard_layer", "gated_layer", "dense_layer", "full"] {
-            first_gradients(name, &ComputeDevice::cpu().burn, CPU);
-        }
+    // Which gradients are taken is a thread's own matter, so the micro-batches must not go to others.
+    let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    one_core.install(|| {
+        with_composed_gradients(|| {
+            for name in ["lora", "hard_layer", "gated_layer", "dense_layer", "full"] {
+                first_gradients(name, &ComputeDevice::cpu().burn, CPU);
+            }
+        });
     });
 }
 
@@ -296,6 +300,25 @@ fn accumulation_is_a_large_batch() {
                 }
             }
         }
+    }
+}
+
+/// However many micro-batches are computed at once: not a bit depends on the machine.
+#[test]
+fn a_windows_gradient_is_the_same_on_one_core_and_on_three() {
+    let on = |cores: usize, name: &str| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(cores).build().unwrap();
+        pool.install(|| window_gradients(name, 1, &ComputeDevice::cpu().burn))
+    };
+    for name in ["hard_layer", "full"] {
+        let (one, losses) = on(1, name);
+        let (three, same_losses) = on(3, name);
+        assert_eq!(losses, same_losses, "{name}");
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        for (parameter, gradient) in &one {
+            assert_eq!(bits(gradient), bits(&three[parameter]), "{name}: {parameter}");
+        }
+        assert_eq!(one.len(), three.len());
     }
 }
 

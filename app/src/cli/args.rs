@@ -8,6 +8,7 @@ use mole_runtime::eval::Metric;
 use mole_runtime::image::AspectRatio;
 use mole_runtime::model::Precision;
 use mole_runtime::ops::SampleParams;
+use mole_synth::Domain;
 
 /// Talk about pictures with a LLaVA model of your own, on any GPU.
 #[derive(Debug, Parser)]
@@ -35,6 +36,10 @@ pub enum Subcommand {
     Train(TrainArgs),
     /// Answer the questions of a dataset and score the answers
     Eval(EvalArgs),
+    /// Draw pictures of a domain with questions and answers, to train and to test on
+    Synth(SynthArgs),
+    /// Make the demo model anew, or see whether experts keep domains from fighting
+    Experiment(ExperimentArgs),
     /// List the devices and say which one is used
     Devices(DevicesArgs),
 }
@@ -224,6 +229,67 @@ pub struct TrainArgs {
     /// Leave out up to this many bad samples
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub skip_bad: usize,
+}
+
+/// `synth`.
+#[derive(Debug, Args)]
+pub struct SynthArgs {
+    /// general (scenes of shapes), document (charts, tables, forms) or medical (tissue-like fields)
+    #[arg(long, value_parser = domain)]
+    pub domain: Domain,
+    /// How many pictures
+    #[arg(long, value_name = "N")]
+    pub samples: usize,
+    /// Which set: sets of different seeds share no picture
+    #[arg(long, value_name = "S")]
+    pub seed: u64,
+    /// The folder for data.jsonl and images/
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Questions about each picture, as turns of one conversation
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub turns: usize,
+    /// Types of question, with commas between [default: what the domain is asked; `caption` is there for every domain]
+    #[arg(long, value_delimiter = ',', value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `experiment`.
+#[derive(Debug, Args)]
+pub struct ExperimentArgs {
+    /// Which one
+    pub name: ExperimentName,
+    /// The folder for everything that is made; what is there already is not made again
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// conflict: pictures a domain to train on
+    #[arg(long, default_value_t = 800, value_name = "N")]
+    pub samples: usize,
+    /// conflict: questions a domain that each run is asked
+    #[arg(long, default_value_t = 300, value_name = "N")]
+    pub questions: usize,
+    /// conflict: runs of each configuration
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub seeds: u64,
+}
+
+/// The experiments there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExperimentName {
+    /// The demo model from nothing: data, tokenizer, base, experts, scores
+    Demo,
+    /// LoRA for each domain, one LoRA for all, experts for all; by rank, number of experts and gating
+    Conflict,
+}
+
+fn domain(text: &str) -> Result<Domain, String> {
+    Domain::ALL
+        .into_iter()
+        .find(|domain| domain.name() == text)
+        .ok_or_else(|| format!("is none of {}", Domain::ALL.map(Domain::name).join(", ")))
 }
 
 /// `eval`.

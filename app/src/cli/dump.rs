@@ -65,7 +65,7 @@ pub(super) fn check_writable(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Writes a file that is there whole or, if that fails, as it was.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 

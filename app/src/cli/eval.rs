@@ -117,7 +117,7 @@ fn check(data: &Dataset, index: usize) -> anyhow::Result<()> {
 }
 
 /// The model's answer to a sample's last question, after the turns before it.
-fn answer(session: &Session, data: &Dataset, sample: &Sample, max_new_tokens: usize) -> anyhow::Result<String> {
+pub fn answer(session: &Session, data: &Dataset, sample: &Sample, max_new_tokens: usize) -> anyhow::Result<String> {
     let mut names = sample.images.iter();
     let mut messages = Vec::new();
     for turn in sample.question() {

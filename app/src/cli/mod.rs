@@ -1,15 +1,17 @@
 //! The command line. Results go to stdout, everything else to stderr; exit 2 for a usage error, 1 for any other.
 
-mod args;
+pub mod args;
 mod ask;
 mod chat;
 mod devices;
-mod dump;
-mod eval;
+pub mod dump;
+pub mod eval;
+mod experiment;
 mod inspect;
-mod interrupt;
-mod session;
-mod train;
+pub mod interrupt;
+pub mod session;
+mod synth;
+pub mod train;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ pub fn run() -> ExitCode {
         Some(Subcommand::Inspect(args)) => inspect::run(&cli.shared, &args),
         Some(Subcommand::Train(args)) => train::run(&cli.shared, &args),
         Some(Subcommand::Eval(args)) => eval::run(&cli.shared, &args),
+        Some(Subcommand::Synth(args)) => synth::run(&args),
+        Some(Subcommand::Experiment(args)) => experiment::run(&cli.shared, &args),
         Some(Subcommand::Devices(args)) => devices::run(&cli.shared, &args),
     };
     match result {

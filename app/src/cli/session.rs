@@ -9,38 +9,38 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mole_runtime::engine::{Command, Engine, Event, LoadRequest, ModelInfo, ModelSource, Picture, Reply, ReplyRequest};
 
 use super::args::Shared;
-use super::{UsageError, interrupt};
+use super::interrupt;
+use crate::demo;
 
 /// Pictures beyond this are no pictures a camera makes.
 const MAX_PICTURE_BYTES: u64 = 256 << 20;
 
-/// An engine with a model loaded.
+/// An engine, and how a person sees it work.
 pub struct Session {
     engine: Engine,
 }
 
 impl Session {
-    /// Starts the engine and loads the model the flags name.
-    pub fn open(shared: &Shared) -> anyhow::Result<Self> {
-        let Some(folder) = &shared.model else {
-            return Err(anyhow!(UsageError(
-                "no model was named, and this program does not carry one yet; name the folder of a LLaVA-1.5 \
-                 checkpoint, e.g. llava-mole ask --model path/to/llava-1.5-7b-hf --image photo.jpg \"What is this?\""
-                    .to_string()
-            )));
-        };
+    /// Starts the engine, which Ctrl-C stops from now on. Once in a program.
+    pub fn start() -> anyhow::Result<Self> {
         let engine = Engine::spawn();
         interrupt::install(&engine)?;
-        engine.send(Command::Load(LoadRequest {
-            model: ModelSource::Folder(folder.clone()),
-            adapter: shared.adapter.clone().map(ModelSource::Folder),
+        Ok(Self { engine })
+    }
+
+    /// Starts the engine and loads the model that the flags name, or the demo model.
+    pub fn open(shared: &Shared) -> anyhow::Result<Self> {
+        let session = Self::start()?;
+        let (model, adapter) = models(shared);
+        let info = session.load(LoadRequest {
+            model,
+            adapter,
             device: shared.device,
             precision: shared.weights,
             aspect_ratio: shared.image_aspect_ratio.map(Into::into),
-        }));
-        let info = Self::wait_until_loaded(&engine)?;
+        })?;
         let device = &info.device;
-        eprintln!("{} on {} ({}), weights in {}", folder.display(), device.name, device.backend, info.weights);
+        eprintln!("{} on {} ({}), weights in {}", info.name, device.name, device.backend, info.weights);
         if let Some(adapter) = &info.adapter {
             let experts = match adapter.experts {
                 0 => "no experts".to_string(),
@@ -49,16 +49,28 @@ impl Session {
             let millions = adapter.parameters as f64 / 1e6;
             eprintln!("with the adapter {}: {millions:.2} M parameters, {experts}", adapter.name);
         }
-        Ok(Self { engine })
+        Ok(session)
     }
 
-    fn wait_until_loaded(engine: &Engine) -> anyhow::Result<ModelInfo> {
+    /// Hands a command over; its events follow.
+    pub fn send(&self, command: Command) {
+        self.engine.send(command);
+    }
+
+    /// Waits for the next event.
+    pub fn next(&self) -> anyhow::Result<Event> {
+        self.engine.events().recv_blocking().context("the engine ended unexpectedly; see the message above")
+    }
+
+    /// Loads a model in the place of the one before.
+    pub fn load(&self, request: LoadRequest) -> anyhow::Result<ModelInfo> {
+        self.send(Command::Load(request));
         let bar = ProgressBar::new(0).with_style(
             ProgressStyle::with_template("loading {bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left")
                 .expect("a template of ours"),
         );
         loop {
-            match next(engine)? {
+            match self.next()? {
                 Event::Loading(progress) => {
                     bar.set_length(progress.total_bytes);
                     bar.set_position(progress.done_bytes);
@@ -78,9 +90,9 @@ impl Session {
 
     /// Hands a command over and returns the first event that `take` wants.
     pub fn request<T>(&self, command: Command, take: impl Fn(Event) -> Option<T>) -> anyhow::Result<T> {
-        self.engine.send(command);
+        self.send(command);
         loop {
-            match next(&self.engine)? {
+            match self.next()? {
                 Event::Failed(error) => return Err(error.into()),
                 event => {
                     if let Some(taken) = take(event) {
@@ -101,7 +113,7 @@ impl Session {
         self.engine.send(Command::Reply(request));
         let mut failed = None;
         let reply = loop {
-            match next(&self.engine) {
+            match self.next() {
                 Ok(Event::Token(text)) if failed.is_none() => {
                     if let Err(error) = on_text(&text) {
                         // Nobody reads on. What still comes belongs to this reply, not the next.
@@ -120,8 +132,14 @@ impl Session {
     }
 }
 
-pub fn next(engine: &Engine) -> anyhow::Result<Event> {
-    engine.events().recv_blocking().context("the engine ended unexpectedly; see the message above")
+/// The model and the adapter that the flags name. The demo model comes with its experts, unless a folder of another
+/// adapter to it is named.
+fn models(shared: &Shared) -> (ModelSource, Option<ModelSource>) {
+    let adapter = shared.adapter.clone().map(ModelSource::Folder);
+    match &shared.model {
+        Some(folder) => (ModelSource::Folder(folder.clone()), adapter),
+        None => (demo::model(), Some(adapter.unwrap_or_else(demo::adapter))),
+    }
 }
 
 /// Reads pictures whole; what they hold is the engine's to judge.

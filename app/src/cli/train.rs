@@ -1,16 +1,16 @@
 //! `train`: a run with its progress, stopped and taken up again at will.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressStyle};
-use mole_runtime::engine::{Command, Engine, Event, LoadRequest, ModelSource, TrainCommand};
+use mole_runtime::engine::{Command, Event, LoadRequest, ModelSource, TrainCommand};
 use mole_runtime::train::{EvalMetrics, Finished, Start, StepMetrics, TrainConfig, TrainEvent, TrainRequest};
 
 use super::args::{Shared, TrainArgs};
-use super::session::{next, stderr_is_terminal};
+use super::session::{Session, stderr_is_terminal};
 use super::{UsageError, interrupt};
 use crate::figures;
 
@@ -33,21 +33,42 @@ pub fn run(shared: &Shared, args: &TrainArgs) -> anyhow::Result<ExitCode> {
         (true, false) => Start::Resume,
         (true, true) => Start::ForceResume,
     };
-    let engine = Engine::spawn();
-    interrupt::install(&engine)?;
+    let session = Session::start()?;
+    match train(&session, shared, TrainRequest { config, start, skip_bad: args.skip_bad })? {
+        Outcome::Result(result) => {
+            println!("{}", result.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Stopped(None) => Ok(ExitCode::from(130)),
+        Outcome::Stopped(Some(step)) => {
+            eprintln!("stopped after step {step}; `llava-mole train {} --resume` goes on", args.config.display());
+            Ok(ExitCode::from(if interrupt::work_ended() { 130 } else { 1 }))
+        }
+    }
+}
+
+/// How a run ended.
+pub enum Outcome {
+    /// The adapter's or the model's folder.
+    Result(PathBuf),
+    /// It was stopped after this step, or before the first.
+    Stopped(Option<u64>),
+}
+
+/// Trains in the place of any model that is loaded.
+pub fn train(session: &Session, shared: &Shared, request: TrainRequest) -> anyhow::Result<Outcome> {
     interrupt::work_begins();
     let load = LoadRequest {
-        model: ModelSource::Folder(config.model.clone()),
+        model: ModelSource::Folder(request.config.model.clone()),
         adapter: None,
         device: shared.device,
         precision: shared.weights,
         aspect_ratio: shared.image_aspect_ratio.map(Into::into),
     };
-    let request = TrainRequest { config, start, skip_bad: args.skip_bad };
-    engine.send(Command::Train(Box::new(TrainCommand { load, request })));
+    session.send(Command::Train(Box::new(TrainCommand { load, request })));
     let (mut screen, mut started) = (Screen::new(), false);
     let finished = loop {
-        match next(&engine)? {
+        match session.next()? {
             Event::Training(event) => {
                 started |= matches!(event, TrainEvent::Started { .. });
                 screen.show(event);
@@ -59,7 +80,7 @@ pub fn run(shared: &Shared, args: &TrainArgs) -> anyhow::Result<ExitCode> {
                 // Before the first step a run that is stopped has nothing to save, and so nothing to fail with.
                 if !started && interrupt::work_ended() {
                     eprintln!("{error}");
-                    return Ok(ExitCode::from(130));
+                    return Ok(Outcome::Stopped(None));
                 }
                 return Err(error.into());
             }
@@ -68,17 +89,13 @@ pub fn run(shared: &Shared, args: &TrainArgs) -> anyhow::Result<ExitCode> {
     };
     screen.close();
     draw(&finished);
-    let Finished { output, result, step, skipped, .. } = &finished;
-    if *skipped > 0 {
+    let Finished { output, result, step, skipped, .. } = finished;
+    if skipped > 0 {
         eprintln!("{skipped} step(s) were skipped because a number was not finite");
     }
-    let Some(result) = result else {
-        eprintln!("stopped after step {step}; `llava-mole train {} --resume` goes on", args.config.display());
-        return Ok(ExitCode::from(if interrupt::work_ended() { 130 } else { 1 }));
-    };
+    let Some(result) = result else { return Ok(Outcome::Stopped(Some(step))) };
     eprintln!("{step} steps; metrics and pictures are in {}", output.display());
-    println!("{}", result.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(Outcome::Result(result))
 }
 
 /// The pictures of a run. A run does not fail because one cannot be drawn.

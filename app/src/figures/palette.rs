@@ -12,6 +12,8 @@ pub const MUTED: Rgb = Rgb(105, 105, 105);
 pub const PALE: Rgb = Rgb(205, 208, 214);
 /// Lines of the grid.
 pub const GRID: Rgb = Rgb(232, 234, 238);
+/// Behind every other row.
+pub const BAND: Rgb = Rgb(247, 248, 250);
 
 /// The qualitative colours of Okabe and Ito (2008), but for black, which is the mean's, and yellow, which white drowns.
 const DATASETS: [Rgb; 6] =

@@ -76,7 +76,7 @@ impl Panel<'_, '_> {
 
 /// Round values inside a range, about `count` of them, and their distance: 1, 2 or 5 times a power of ten, at least
 /// `smallest`.
-fn ticks((low, high): (f64, f64), count: usize, smallest: f64) -> (Vec<f64>, f64) {
+pub fn ticks((low, high): (f64, f64), count: usize, smallest: f64) -> (Vec<f64>, f64) {
     let rough = (high - low) / count as f64;
     let power = 10_f64.powf(rough.log10().floor());
     let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= rough * 0.999).unwrap_or(10.0);

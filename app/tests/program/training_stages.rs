@@ -78,6 +78,34 @@ fn every_weight_is_trained_into_a_model_of_its_own() {
     assert_eq!(program(["inspect", "--json"]).arg(run.out("model")).json()["complete"], true);
 }
 
+/// From a folder without weights: the seed says which they are.
+#[test]
+fn a_model_is_trained_from_nothing() {
+    let begun = |seed: u64| {
+        let run = Run::new().stage("full").set("train", "steps", 80).set("train", "lr", 0.003);
+        std::fs::create_dir(run.file("blank")).expect("writes");
+        for file in std::fs::read_dir(model("two_images")).expect("the fixture") {
+            let file = file.expect("an entry");
+            if file.path().extension().is_none_or(|extension| extension != "safetensors") {
+                std::fs::copy(file.path(), run.file("blank").join(file.file_name())).expect("copies");
+            }
+        }
+        run.set("", "model", "'blank'").set("", "from_scratch", true).set("", "seed", seed)
+    };
+    let (run, again, other) = (begun(1), begun(1), begun(2));
+    for run in [&run, &again, &other] {
+        run.train().succeed();
+    }
+    assert!(run.losses()[79] < 0.2 * run.losses()[0], "{:?}", run.losses());
+    let weights = |run: &Run| std::fs::read(run.out("model/model.safetensors")).expect("written");
+    assert_eq!(weights(&run), weights(&again));
+    assert_ne!(run.losses()[0], other.losses()[0]);
+    assert_eq!(program(["inspect", "--json"]).arg(run.out("model")).json()["complete"], true);
+
+    begun(1).set("", "from_scratch", false).train().refuse(&["blank", "safetensors"]);
+    refused(Run::new().set("", "from_scratch", true).train(), &["from_scratch", "stage = \"full\""]);
+}
+
 #[test]
 fn without_shuffling_one_dataset_is_the_file() {
     let lines: String = (1..=5).map(|at| sample(at, &[], &["Say a.", &"a".repeat(3 * at)])).collect();

@@ -128,7 +128,8 @@ fn question_types(request: &Request) -> Result<Vec<&'static str>> {
 fn line(domain: Domain, image: String, questions: &[Question]) -> Line<'_> {
     let mut conversations = Vec::with_capacity(2 * questions.len());
     for (turn, question) in questions.iter().enumerate() {
-        let value = if turn == 0 { format!("<image>\n{}", question.text).into() } else { question.text.as_str().into() };
+        let value =
+            if turn == 0 { format!("<image>\n{}", question.text).into() } else { question.text.as_str().into() };
         conversations.push(Turn { from: "human", value });
         conversations.push(Turn { from: "gpt", value: question.answer.as_str().into() });
     }

@@ -25,7 +25,8 @@ impl Tally {
                 (self.asked(question.question_type), answers.copied().unwrap_or(0))
             };
             // The first of equals: they were shuffled.
-            let Some(next) = candidates.iter().filter(|candidate| !asked.contains(&candidate.text)).min_by_key(least) else {
+            let Some(next) = candidates.iter().filter(|candidate| !asked.contains(&candidate.text)).min_by_key(least)
+            else {
                 break;
             };
             asked.insert(next.text.clone());
@@ -45,7 +46,8 @@ impl Tally {
     pub fn types(&self) -> impl Iterator<Item = (&'static str, usize, usize, (&str, usize))> {
         self.types.iter().map(|(&question_type, &asked)| {
             let answers = self.answers.iter().filter(|((of, _), _)| *of == question_type);
-            let frequent = answers.clone().max_by_key(|(_, count)| **count).expect("a type that was asked has an answer");
+            let frequent =
+                answers.clone().max_by_key(|(_, count)| **count).expect("a type that was asked has an answer");
             (question_type, asked, answers.count(), (frequent.0.1.as_str(), *frequent.1))
         })
     }
@@ -71,7 +73,8 @@ mod tests {
             all.push(question("color", "which color", ["red", "blue"][draw.below(2)]));
             assert_eq!(tally.choose(all, 1, &mut draw).len(), 1);
         }
-        let types: Vec<_> = tally.types().map(|(name, asked, answers, frequent)| (name, asked, answers, frequent.1)).collect();
+        let types: Vec<_> =
+            tally.types().map(|(name, asked, answers, frequent)| (name, asked, answers, frequent.1)).collect();
         assert_eq!((types[0].0, types[0].1, types[0].2), ("color", 150, 2));
         assert_eq!(types[1], ("presence", 150, 2, 75));
     }
@@ -79,7 +82,11 @@ mod tests {
     #[test]
     fn no_question_is_asked_twice_about_a_picture() {
         let mut draw = Draw::new(Domain::General, 0, 0);
-        let all = vec![question("count", "how many", "1"), question("count", "how many", "1"), question("count", "what", "2")];
+        let all = vec![
+            question("count", "how many", "1"),
+            question("count", "how many", "1"),
+            question("count", "what", "2"),
+        ];
         assert_eq!(Tally::default().choose(all, 5, &mut draw).len(), 2);
     }
 }

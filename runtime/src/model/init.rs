@@ -60,3 +60,57 @@ enum First {
     Constant(f32),
     Variance(f32),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::SafeTensors;
+    use serde_json::json;
+
+    fn config() -> LlavaConfig {
+        let json = json!({ "model_type": "llava", "image_token_index": 3, "vision_feature_layer": -1,
+            "text_config": { "model_type": "llama", "vocab_size": 500, "hidden_size": 64, "intermediate_size": 160,
+                "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2 },
+            "vision_config": { "model_type": "clip_vision_model", "hidden_size": 48, "intermediate_size": 96,
+                "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": 32, "patch_size": 8 } });
+        LlavaConfig::from_json(&json, None, None).expect("valid")
+    }
+
+    #[test]
+    fn every_tensor_is_there_and_the_seed_says_which() {
+        let config = config();
+        let bytes = config.random_weights(5);
+        assert_eq!(bytes, config.random_weights(5));
+        assert_ne!(bytes, config.random_weights(6));
+        let file = SafeTensors::deserialize(&bytes).expect("whole");
+        assert_eq!(file.len(), config.expected_tensors().len());
+        for (name, shape) in config.expected_tensors() {
+            assert_eq!(file.tensor(&name).expect("there").shape(), shape, "{name}");
+        }
+    }
+
+    #[test]
+    fn variances_are_those_that_keep_a_signals_size() {
+        let bytes = config().random_weights(5);
+        let file = SafeTensors::deserialize(&bytes).expect("whole");
+        let square = |name: &str| {
+            let tensor = file.tensor(name).expect("there");
+            let values = tensor.data().chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four")));
+            values.map(|value| value * value).sum::<f32>() / (tensor.data().len() / 4) as f32
+        };
+        let text = "language_model.model";
+        for (name, variance) in [
+            (format!("{text}.layers.0.mlp.gate_proj.weight"), 1.0 / 64.0),
+            (format!("{text}.layers.1.mlp.down_proj.weight"), 1.0 / 160.0 / 4.0),
+            (format!("{text}.layers.1.self_attn.o_proj.weight"), 1.0 / 64.0 / 4.0),
+            (format!("{text}.embed_tokens.weight"), 0.25),
+            ("language_model.lm_head.weight".to_string(), 1.0 / 64.0),
+            ("vision_tower.vision_model.encoder.layers.0.mlp.fc2.weight".to_string(), 1.0 / 96.0 / 6.0),
+            ("vision_tower.vision_model.embeddings.patch_embedding.weight".to_string(), 1.0 / 192.0),
+        ] {
+            assert!((square(&name) / variance - 1.0).abs() < 0.1, "{name}: {} of {variance}", square(&name));
+        }
+        assert_eq!(square(&format!("{text}.norm.weight")), 1.0);
+        assert_eq!(square("vision_tower.vision_model.pre_layrnorm.bias"), 0.0);
+    }
+}

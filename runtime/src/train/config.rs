@@ -50,7 +50,7 @@ pub struct TrainConfig {
     pub stage: Stage,
     /// Whether the base's weights are drawn at random from the seed, and not read: its folder needs none then. For stage
     /// `full`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub from_scratch: bool,
     /// Seed of fresh weights, the order of samples and dropout.
     #[serde(default)]

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 const CRATES: &[(&str, &[&str])] = &[
     ("mole-shaders", &[]),
     ("mole-runtime", &["mole-shaders"]),
-    ("llava-mole", &["mole-runtime"]),
+    ("mole-synth", &[]),
+    ("llava-mole", &["mole-runtime", "mole-synth"]),
     ("mole-web", &["mole-runtime", "llava-mole"]),
-    ("mole-tests", &["mole-shaders", "mole-runtime", "llava-mole"]),
+    ("mole-tests", &["mole-shaders", "mole-runtime", "mole-synth", "llava-mole"]),
 ];
 
 /// Every module of the runtime and the modules it may use: `ops <- nn <- model <- {generate, train, eval} <- engine`.

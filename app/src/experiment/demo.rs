@@ -1,0 +1,113 @@
+//! The demo model, made from nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use mole_runtime::engine::ModelSource;
+use mole_runtime::train::TrainConfig;
+use mole_synth::Domain;
+
+use super::data::Set;
+use super::package::package;
+use super::runner::Runner;
+use super::tokenizer;
+use crate::cli::args::Shared;
+use crate::demo;
+
+/// Size of the vocabulary, in tokens.
+const VOCABULARY: usize = 2048;
+
+/// English beyond what the pictures need, so that what people write takes fewer tokens.
+const PROSE: &str = include_str!("../../../assets/demo/prose.txt");
+
+const BASE: &str = include_str!("../../../assets/demo/base.toml");
+const EXPERTS: &str = include_str!("../../../assets/demo/experts.toml");
+
+const fn set(name: &'static str, domain: Domain, samples: usize, seed: u64, turns: usize, types: &'static str) -> Set {
+    Set { name, domain, samples, seed, turns, types }
+}
+
+/// What the base learns from. Sets of different seeds have nothing in common; those from 1000 on are for tests.
+const BASE_SETS: [Set; 3] = [
+    set("base-general", Domain::General, 24_000, 1, 5, ""),
+    set("base-document", Domain::Document, 30_000, 2, 1, "caption"),
+    set("base-medical", Domain::Medical, 10_000, 3, 1, "caption"),
+];
+
+/// What the experts learn from.
+const TRAIN_SETS: [Set; 3] = [
+    set("train-general", Domain::General, 12_000, 11, 4, ""),
+    set("train-document", Domain::Document, 24_000, 12, 5, ""),
+    set("train-medical", Domain::Medical, 12_000, 13, 5, ""),
+];
+
+/// What their learning is watched on.
+const WATCH_SETS: [Set; 6] = [
+    set("held-general", Domain::General, 100, 101, 5, ""),
+    set("held-document", Domain::Document, 100, 102, 1, "caption"),
+    set("held-medical", Domain::Medical, 100, 103, 1, "caption"),
+    set("watch-general", Domain::General, 100, 111, 4, ""),
+    set("watch-document", Domain::Document, 100, 112, 5, ""),
+    set("watch-medical", Domain::Medical, 100, 113, 5, ""),
+];
+
+/// What the finished model is asked; nothing else looks at these.
+pub const TEST_SETS: [Set; 3] = [
+    set("test-general", Domain::General, 1000, 1000, 1, ""),
+    set("test-document", Domain::Document, 1000, 1000, 1, ""),
+    set("test-medical", Domain::Medical, 1000, 1000, 1, ""),
+];
+
+/// Makes the demo model below `out`, and says how well it answers.
+pub fn make_demo(shared: &Shared, out: &Path) -> anyhow::Result<()> {
+    let data = out.join("data");
+    for set in BASE_SETS.iter().chain(&TRAIN_SETS).chain(&WATCH_SETS) {
+        set.make(&data)?;
+    }
+    blank(out)?;
+    let runner = Runner::new(shared)?;
+    let base = runner.train(config(BASE, out, "base.toml")?)?;
+    let experts = runner.train(config(EXPERTS, out, "experts.toml")?)?;
+    let packaged = out.join("demo");
+    package(&base, &experts, &packaged)?;
+    let folder = |name: &str| ModelSource::Folder(packaged.join(name));
+    runner.load(folder("model"), Some(folder("adapter")))?;
+    let mut scores = BTreeMap::new();
+    for set in &TEST_SETS {
+        scores.insert(set.domain.name(), runner.score(&set.make(&data)?, set.samples)?);
+    }
+    let path = out.join("scores.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(&scores)?).with_context(|| path.display().to_string())?;
+    let table: String = scores.iter().map(|(domain, score)| score.table(domain)).collect();
+    print!("{table}");
+    eprintln!("the model is in {}", packaged.display());
+    Ok(())
+}
+
+/// A committed configuration as a file of the experiment, so that `train` can repeat it alone.
+fn config(text: &str, out: &Path, name: &str) -> anyhow::Result<TrainConfig> {
+    let path = out.join(name);
+    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    Ok(TrainConfig::read(&path)?)
+}
+
+/// The model's folder without weights: its shape, and the tokenizer learnt from all words that are drawn.
+fn blank(out: &Path) -> anyhow::Result<()> {
+    let folder = out.join("blank");
+    if folder.join("tokenizer.json").exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let write = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.join(name), bytes).with_context(|| folder.join(name).display().to_string())
+    };
+    for (name, bytes) in demo::MODEL.iter().filter(|(name, _)| name.ends_with("config.json")) {
+        write(name, bytes)?;
+    }
+    let mut texts: Vec<String> = vec![PROSE.to_string()];
+    for set in BASE_SETS.iter().chain(&TRAIN_SETS) {
+        texts.extend(set.texts(&out.join("data"))?);
+    }
+    write("tokenizer.json", tokenizer::train(texts.into_iter(), VOCABULARY)?.as_bytes())
+}
