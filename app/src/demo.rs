@@ -1,4 +1,6 @@
 //! The demo model: a small LLaVA-MoLE inside the program, for those who have no checkpoint yet.
+//!
+//! It is being trained. Until it is there, a model of the tests with random weights holds its place.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,16 +11,21 @@ use mole_runtime::weights::{MemoryFiles, ModelFiles};
 /// Files of a folder of the demo model, each under its name.
 macro_rules! embedded {
     ($folder:literal: $($name:literal)*) => {
-        &[$(($name, include_bytes!(concat!("../../assets/demo/", $folder, "/", $name)))),*]
+        &[$(($name, include_bytes!(concat!("../../", $folder, "/", $name)))),*]
     };
 }
 
 /// The base checkpoint.
-pub const MODEL: &[(&str, &[u8])] = embedded!("model": "config.json" "preprocessor_config.json" "tokenizer.json"
+pub const MODEL: &[(&str, &[u8])] = embedded!("tests/fixtures/two_images/model": "config.json" "preprocessor_config.json" "tokenizer.json"
     "tokenizer_config.json" "model.safetensors");
 
 /// The experts.
-pub const ADAPTER: &[(&str, &[u8])] = embedded!("adapter": "adapter_config.json" "adapter_model.safetensors");
+pub const ADAPTER: &[(&str, &[u8])] =
+    embedded!("tests/fixtures/adapters/mole": "adapter_config.json" "adapter_model.safetensors");
+
+/// What a model of its shape begins with: everything but the tokenizer and the weights.
+pub const SHAPE: &[(&str, &[u8])] =
+    embedded!("assets/demo/model": "config.json" "preprocessor_config.json" "tokenizer_config.json");
 
 /// The base checkpoint, to load.
 pub fn model() -> ModelSource {

@@ -249,7 +249,7 @@ pub struct SynthArgs {
     /// Questions about each picture, as turns of one conversation
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub turns: usize,
-    /// Types of question, with commas between [default: what the domain is asked; `caption` is there for every domain]
+    /// Types of question, with commas between [default: all but the long ones]
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     pub types: Vec<String>,
     /// Print one JSON object

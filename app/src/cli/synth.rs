@@ -9,6 +9,7 @@ use mole_synth::{Error, Request, Summary};
 
 use super::UsageError;
 use super::args::SynthArgs;
+use crate::figures::shortened;
 
 /// Draws a set, and tells how far one gets in it without looking.
 pub fn run(args: &SynthArgs) -> anyhow::Result<ExitCode> {
@@ -48,7 +49,11 @@ fn table(summary: &Summary) -> String {
         let baseline = percent(of.baseline);
         text += &format!(
             "{:<12}{:>10}{:>10}{:>10}  {}\n",
-            of.question_type, of.questions, of.answers, baseline, of.most_frequent
+            of.question_type,
+            of.questions,
+            of.answers,
+            baseline,
+            shortened(&of.most_frequent, 60)
         );
     }
     let baseline = percent(summary.baseline);

@@ -4,10 +4,10 @@ use anyhow::anyhow;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 /// Ids from 0: what stands for nothing, what begins a text, what ends an answer, and the place of a picture.
 const SPECIAL: [&str; 4] = ["<pad>", "<s>", "</s>", "<image>"];
@@ -20,8 +20,10 @@ pub fn train(texts: impl Iterator<Item = String> + Send, size: usize) -> anyhow:
     let failed = |error: tokenizers::Error| anyhow!("the tokenizer could not be trained: {error}");
     // A space belongs to the word behind it, and none is put in front of a text.
     let words = ByteLevel::new(false, false, true);
+    let digit = SplitPattern::Regex(r" ?\p{N}".to_string());
+    let digits = Split::new(digit, SplitDelimiterBehavior::Isolated, false).map_err(failed)?;
     let mut tokenizer = Tokenizer::new(BPE::default());
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![Digits::new(true).into(), words.into()])));
+    tokenizer.with_pre_tokenizer(Some(Sequence::new(vec![digits.into(), words.into()])));
     tokenizer.with_decoder(Some(words));
     let trainer = BpeTrainerBuilder::new()
         .vocab_size(size)
@@ -53,7 +55,7 @@ mod tests {
     fn words_are_tokens_digits_stand_alone_and_any_text_comes_back() {
         let tokenizer: Tokenizer = train(texts(), 400).unwrap().parse().unwrap();
         let tokens = |text: &str| tokenizer.encode(text, true).unwrap().get_tokens().to_vec();
-        assert_eq!(tokens("What is 142"), ["<s>", "What", "Ġis", "Ġ", "1", "4", "2"]);
+        assert_eq!(tokens("What is 142"), ["<s>", "What", "Ġis", "Ġ1", "4", "2"]);
         for text in ["March<image> 7", "naïve 你好 \u{1F600}\n\ttab  two"] {
             let ids = tokenizer.encode(text, false).unwrap();
             assert_eq!(tokenizer.decode(ids.get_ids(), false).unwrap(), text);

@@ -27,6 +27,7 @@ mod step_lines;
 mod text_width;
 mod trend;
 
+pub use canvas::shortened;
 pub use comparison::{ComparisonRow, comparison_picture};
 pub use curve::loss_curve;
 pub use estimate::Estimate;

@@ -113,8 +113,7 @@ fn question_types(request: &Request) -> Result<Vec<&'static str>> {
     if request.question_types.is_empty() {
         return Ok(usual.to_vec());
     }
-    // Every domain has captions, whether or not it asks for them by itself.
-    let known: Vec<&'static str> = usual.iter().copied().filter(|name| *name != "caption").chain(["caption"]).collect();
+    let known: Vec<&'static str> = usual.iter().chain(request.domain.extra_types()).copied().collect();
     let find = |name: &String| {
         known.iter().copied().find(|known| known == name).ok_or_else(|| Error::QuestionType {
             domain: request.domain.name(),
@@ -155,4 +154,52 @@ fn summary(pictures: usize, tally: &Tally) -> Summary {
     });
     let types = types.collect();
     Summary { pictures, questions, baseline: right as f64 / questions.max(1) as f64, types }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn request(domain: Domain, types: &[&str]) -> Request {
+        let question_types = types.iter().map(|name| name.to_string()).collect();
+        Request { domain, samples: 3, seed: 11, turns: 50, question_types }
+    }
+
+    /// The types of the questions in a set that is written.
+    fn written(request: &Request) -> BTreeSet<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        write(request, folder.path(), &mut |_| {}).expect("a set");
+        let lines = fs::read_to_string(folder.path().join("data.jsonl")).expect("the set");
+        let types = |line: &str| -> Vec<String> {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            serde_json::from_value(line["question_types"].clone()).expect("the types")
+        };
+        lines.lines().flat_map(types).collect()
+    }
+
+    #[test]
+    fn extra_types_are_asked_only_where_they_are_named() {
+        for domain in Domain::ALL {
+            let (usual, extra) = (domain.question_types(), domain.extra_types());
+            assert!(extra.contains(&"map") && extra.iter().all(|name| !usual.contains(name)), "{}", domain.name());
+            // All that three pictures have to ask.
+            let unnamed = written(&request(domain, &[]));
+            assert!(!unnamed.is_empty() && unnamed.iter().all(|name| usual.contains(&name.as_str())), "{unnamed:?}");
+            for name in extra {
+                assert_eq!(written(&request(domain, &[name])), BTreeSet::from([name.to_string()]));
+            }
+            assert_eq!(question_types(&request(domain, &["map", usual[0]])).expect("both"), ["map", usual[0]]);
+        }
+    }
+
+    #[test]
+    fn an_unknown_type_is_refused_with_all_that_there_are() {
+        for domain in Domain::ALL {
+            let error = question_types(&request(domain, &["map", "maps"])).expect_err("no such type").to_string();
+            assert!(error.contains("type maps;"), "{error}");
+            assert!(domain.question_types().iter().chain(domain.extra_types()).all(|name| error.contains(name)));
+        }
+    }
 }

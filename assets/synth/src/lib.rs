@@ -13,6 +13,7 @@ mod document;
 mod draw;
 mod error;
 mod general;
+mod map;
 mod medical;
 mod select;
 
@@ -51,6 +52,15 @@ impl Domain {
             Self::General => general::QUESTION_TYPES,
             Self::Document => document::QUESTION_TYPES,
             Self::Medical => medical::QUESTION_TYPES,
+        }
+    }
+
+    /// The types that are asked only where they are named: long answers, for a model to learn to see by.
+    pub fn extra_types(self) -> &'static [&'static str] {
+        match self {
+            Self::General => general::EXTRA_TYPES,
+            Self::Document => document::EXTRA_TYPES,
+            Self::Medical => medical::EXTRA_TYPES,
         }
     }
 }

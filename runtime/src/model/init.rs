@@ -11,7 +11,9 @@ impl LlavaConfig {
     ///
     /// Matrices are uniform with variance 1 / inputs, so that a signal keeps its size through them (Glorot and Bengio,
     /// 2010); those that end a residual branch are smaller by the square root of the number of branches, as in GPT-2.
-    /// Tables of tokens and positions have the variance 1/4; norms begin as the identity, biases at zero.
+    /// The table of tokens has the variance 1/4, and so have the vision tower's positions: sines and cosines of row and
+    /// column, so that from the first step on a patch can find its neighbours. Norms begin as the identity, biases at
+    /// zero.
     ///
     /// The bytes are held in memory: this is for small models.
     pub fn random_weights(&self, seed: u64) -> Vec<u8> {
@@ -21,6 +23,7 @@ impl LlavaConfig {
             let count = shape.iter().product();
             let bound = match self.first(name, shape) {
                 First::Constant(value) => return vec![value; count],
+                First::Positions => return positions(shape[0] - 1, shape[1]),
                 // A uniform distribution in +-bound has the variance bound^2 / 3.
                 First::Variance(variance) => (3.0 * variance).sqrt(),
             };
@@ -41,7 +44,10 @@ impl LlavaConfig {
         if name.contains("norm") {
             return First::Constant(1.0);
         }
-        if ["embed_tokens", "position_embedding", "class_embedding"].iter().any(|table| name.contains(table)) {
+        if name.contains("position_embedding") {
+            return First::Positions;
+        }
+        if ["embed_tokens", "class_embedding"].iter().any(|table| name.contains(table)) {
             return First::Variance(0.25);
         }
         let inputs = shape[1..].iter().product::<usize>() as f32;
@@ -55,9 +61,28 @@ impl LlavaConfig {
     }
 }
 
+/// `[patches + 1, width]`: zeros for the class token, then for each patch of the square the sines and cosines of its row
+/// in the first half and of its column in the second, of wavelengths from 6 to 600 patches, with the variance 1/4.
+fn positions(patches: usize, width: usize) -> Vec<f32> {
+    let side = patches.isqrt();
+    let mut table = vec![0.0; width];
+    for patch in 0..patches {
+        for at in [patch / side, patch % side] {
+            let waves = width / 4;
+            let angle = |wave: usize| at as f32 / 100f32.powf(wave as f32 / waves as f32);
+            table.extend((0..waves).map(|wave| angle(wave).sin() / 2f32.sqrt()));
+            table.extend((0..waves).map(|wave| angle(wave).cos() / 2f32.sqrt()));
+        }
+        // A width that is no multiple of four has some zeros more.
+        table.resize((patch + 2) * width, 0.0);
+    }
+    table
+}
+
 /// How a tensor begins.
 enum First {
     Constant(f32),
+    Positions,
     Variance(f32),
 }
 
@@ -112,5 +137,19 @@ mod tests {
         }
         assert_eq!(square(&format!("{text}.norm.weight")), 1.0);
         assert_eq!(square("vision_tower.vision_model.pre_layrnorm.bias"), 0.0);
+        let table = square("vision_tower.vision_model.embeddings.position_embedding.weight");
+        assert!((table / 0.25 * 17.0 / 16.0 - 1.0).abs() < 1e-3, "{table}");
+    }
+
+    #[test]
+    fn a_patch_is_nearest_to_its_neighbours() {
+        let (side, width) = (12, 48);
+        let table = positions(side * side, width);
+        assert_eq!(table.len(), (side * side + 1) * width);
+        let row = |patch: usize| &table[(patch + 1) * width..(patch + 2) * width];
+        let distance = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        let of = 5 * side + 5;
+        assert!(distance(of, of + 1) < distance(of, of + 2) && distance(of, of + 2) < distance(of, of + 5));
+        assert!((distance(of, of + 1) - distance(of, of + side)).abs() < 1e-4);
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::page::Text;
 use super::words::THEMES;
-use super::{Content, Page, QUESTION_TYPES, scene};
+use super::{Content, EXTRA_TYPES, Page, QUESTION_TYPES, scene};
+use crate::canvas::{Canvas, Rgb};
 use crate::draw::Draw;
 use crate::{Domain, Question};
 
@@ -204,11 +205,54 @@ fn words_stand_free_and_on_an_even_ground() {
     }
 }
 
+/// The letters that are printed at this distance from the left edge, a little more or less.
+fn letters_at(text: &Text, x: f32) -> String {
+    let ruler = Canvas::new(Rgb(255, 255, 255));
+    let reach = |bytes: usize| text.area()[0] + ruler.text_width(&text.content[..bytes], text.height);
+    let here = |&(at, letter): &(usize, char)| (reach(at) - 0.1..reach(at + letter.len_utf8()) + 0.1).contains(&x);
+    text.content.char_indices().filter(here).map(|(_, letter)| letter).collect()
+}
+
+#[test]
+fn a_map_names_the_letters_in_the_middles_of_its_cells() {
+    for index in 0..SCENES {
+        let with_map = scene(&mut stream(index));
+        let maps: Vec<_> = with_map.questions.iter().filter(|of| of.question_type == "map").collect();
+        assert_eq!(maps.len(), 1);
+        let words: Vec<&str> = maps[0].answer.split(' ').collect();
+        assert!(words.len() == 144 && words.iter().all(|word| word.chars().count() == 1), "{words:?}");
+        assert!(words.iter().any(|word| *word != "-"), "page {index} has no letters");
+        let (texts, below) = content(index).1.take_apart();
+        assert!(texts.iter().all(|text| !text.content.contains('-')), "a dash is taken for an empty cell");
+        for (cell, word) in words.into_iter().enumerate() {
+            let (column, row) = (14 + 28 * (cell as u32 % 12), 14 + 28 * (cell as u32 / 12));
+            let (x, y) = (column as f32, row as f32);
+            let inside = |by: f32| {
+                let covers = move |text: &&Text| {
+                    let [left, top, right, bottom] = text.area();
+                    left + by <= x && x <= right - by && top + by <= y && y <= bottom - by
+                };
+                texts.iter().find(covers).map(|text| letters_at(text, x))
+            };
+            let printed = |x: u32, y: u32| with_map.picture.get_pixel(x, y) != below.get_pixel(x, y);
+            let place = format!("page {index}, cell {cell}, {word}");
+            if word == "-" {
+                let space = inside(2.0).is_none_or(|letters| letters.contains(' '));
+                let ink = [(1, 1), (0, 1), (1, 0), (0, 0)].iter().all(|(a, b)| printed(column - a, row - b));
+                assert!(space && !ink, "{place}: {:?}, ink: {ink}", inside(2.0));
+            } else {
+                let letters = inside(-0.1).expect(&place);
+                assert!(letters.contains(word), "{place}: {letters}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_types_are_those_that_are_listed() {
     let questions = (0..SCENES).flat_map(|index| scene(&mut stream(index)).questions);
     let seen: BTreeSet<_> = questions.map(|question| question.question_type).collect();
-    assert_eq!(seen, QUESTION_TYPES.iter().copied().chain(["caption"]).collect());
+    assert_eq!(seen, QUESTION_TYPES.iter().copied().chain(EXTRA_TYPES.iter().copied()).collect());
 }
 
 #[test]

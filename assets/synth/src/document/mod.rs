@@ -23,11 +23,15 @@ use page::Page;
 use table::Table;
 
 use crate::draw::Draw;
+use crate::map::{NOTHING, map};
 use crate::{Question, Scene};
 
 /// The types of question that are asked.
 pub(crate) const QUESTION_TYPES: &[&str] =
     &["value", "label", "largest", "smallest", "sum", "cell", "field", "count", "chart", "compare", "fact"];
+
+/// Asked only where it is named: what a model learns to see by.
+pub(crate) const EXTRA_TYPES: &[&str] = &["caption", "map"];
 
 /// What a page says.
 enum Content {
@@ -62,6 +66,7 @@ impl Content {
 pub(crate) fn scene(draw: &mut Draw) -> Scene {
     let mut page = Page::new(draw);
     let content = Content::new(draw, &mut page);
-    let questions = content.questions(draw);
+    let mut questions = content.questions(draw);
+    questions.push(map("Map the letters.", |at| page.letter_at(at).map_or(NOTHING.to_string(), String::from)));
     Scene { picture: page.finish(), questions }
 }

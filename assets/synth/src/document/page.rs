@@ -116,6 +116,21 @@ impl Page {
         52.0
     }
 
+    /// The letter at a place, if one is there.
+    pub fn letter_at(&self, (x, y): (f32, f32)) -> Option<char> {
+        let holds = |text: &&Text| {
+            let [left, top, right, bottom] = text.area();
+            (left..right).contains(&x) && (top..bottom).contains(&y)
+        };
+        let text = self.texts.iter().find(holds)?;
+        let mut pen = text.area()[0];
+        let letter = text.content.chars().find(|&letter| {
+            pen += self.canvas.text_width(letter.encode_utf8(&mut [0; 4]), text.height);
+            x < pen
+        });
+        letter.filter(|letter| *letter != ' ')
+    }
+
     /// The colour of frames and rules, which must not be taken for letters.
     pub fn rule(&self) -> Rgb {
         self.ground.mix(self.ink, 0.45)

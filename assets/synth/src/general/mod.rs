@@ -6,6 +6,7 @@
 
 mod arrange;
 mod background;
+mod inventory;
 mod object;
 mod outline;
 mod questions;
@@ -33,6 +34,9 @@ pub(crate) const QUESTION_TYPES: &[&str] = &[
     "background",
     "caption",
 ];
+
+/// Asked only where it is named: what a model learns to see by.
+pub(crate) const EXTRA_TYPES: &[&str] = &["inventory", "map"];
 
 /// Draws a scene.
 pub(crate) fn scene(draw: &mut Draw) -> Scene {

@@ -190,6 +190,12 @@ impl Object {
         }
     }
 
+    /// Whether a place is inside its outline.
+    pub fn covers(&self, at: Point) -> bool {
+        outline::distance(self.center, at) <= self.reach()
+            && outline::contains(&outline::placed(&self.shape.outline(), self.turn, self.radius, self.center), at)
+    }
+
     /// Where its dots are: of some places of the grid, the one where most dots fit into the shape.
     fn dots(&self, outline: &[Point], radius: f32) -> Vec<Point> {
         let spacing = 2.9 * radius;

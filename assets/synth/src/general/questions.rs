@@ -23,14 +23,14 @@ pub(super) const CAPTION_STEP: f32 = 25.0;
 /// The most objects of a caption.
 pub(super) const CAPTION_MOST: usize = 3;
 
-const NUMBERS: [&str; MOST + 1] = ["zero", "one", "two", "three", "four", "five", "six"];
+pub(super) const NUMBERS: [&str; MOST + 1] = ["zero", "one", "two", "three", "four", "five", "six"];
 
 /// Asks everything about a scene.
 pub(super) struct Asker<'a> {
     pub objects: &'a [Object],
     pub draw: &'a mut Draw,
-    background: Background,
-    questions: Vec<Question>,
+    pub background: Background,
+    pub questions: Vec<Question>,
 }
 
 impl<'a> Asker<'a> {
@@ -47,6 +47,8 @@ impl<'a> Asker<'a> {
         asker.ask_relations();
         asker.ask_comparisons();
         asker.ask_whole();
+        asker.ask_inventory();
+        asker.draw_maps();
         asker.questions
     }
 

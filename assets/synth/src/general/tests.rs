@@ -92,6 +92,8 @@ impl Sample {
                 yes_or_no(holds(text, one, two))
             }
             "caption" => self.caption(),
+            "inventory" => self.inventory(),
+            "map" => self.map(text, &question.answer),
             other => panic!("{other} is not a type of question"),
         }
     }
@@ -103,6 +105,47 @@ impl Sample {
         let there: Vec<_> = others.filter(|other| holds(text, other, of)).collect();
         assert_eq!(there.len(), 1, "{text}");
         there[0].name()
+    }
+
+    fn inventory(&self) -> String {
+        let mut objects: Vec<&Object> = self.objects.iter().collect();
+        objects.sort_by_key(|object| (object.center.0 * 1000.0) as i64);
+        let number = ["", "one", "two", "three", "four", "five", "six"][objects.len()];
+        let mut text = format!("{number} on {}:", self.background.name());
+        for (index, of) in objects.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let looks = [of.size.name(), of.texture.name(), of.color.name(), of.shape.name(), third(of.center)];
+            text += &format!("{comma} {}", looks.join(" "));
+        }
+        text
+    }
+
+    /// A map again, from how far the middle of each cell is from those of the objects: one within the core of an object is
+    /// inside of it, one out of its reach is not. Between the two what was answered holds, if it names one of those that
+    /// may be there.
+    fn map(&self, text: &str, answer: &str) -> String {
+        let name: fn(&Object) -> &'static str = match text {
+            "Map the colors." => |of| of.color.name(),
+            "Map the shapes." => |of| of.shape.name(),
+            "Map the sizes." => |of| of.size.name(),
+            "Map the textures." => |of| of.texture.name(),
+            other => panic!("{other} is not a map"),
+        };
+        let mut again = Vec::new();
+        for (cell, word) in answer.split(' ').enumerate() {
+            let at = (14.0 + 28.0 * (cell % 12) as f32, 14.0 + 28.0 * (cell / 12) as f32);
+            let mut possible = Vec::new();
+            // Later ones lie above.
+            let sure = self.objects.iter().rev().find(|of| {
+                let away = outline::distance(at, of.center) / of.reach() * of.shape.reach();
+                possible.extend((away <= of.shape.reach() + 1e-4).then(|| name(of)));
+                away < core(of.shape)
+            });
+            possible.extend(sure.is_none().then_some("-"));
+            again.push(if possible.contains(&word) { word } else { possible[0] });
+        }
+        assert_eq!(again.len(), 144);
+        again.join(" ")
     }
 
     fn caption(&self) -> String {
@@ -125,6 +168,26 @@ impl Sample {
         }
         text + " on a " + self.background.name() + " background"
     }
+}
+
+/// The radius of a disc around the middle of a shape of radius 1 that is all inside of it.
+fn core(shape: Shape) -> f32 {
+    match shape {
+        Shape::Circle => 0.99,
+        Shape::Square => 0.89,
+        Shape::Triangle => 0.67,
+        Shape::Star => 0.65,
+        Shape::Cross => 0.58,
+        Shape::Heart => 0.52,
+    }
+}
+
+/// Which third of the sheet a point is in, in words.
+fn third((x, y): (f32, f32)) -> &'static str {
+    let column = if x < 112.0 { 0 } else { 1 + usize::from(x >= 224.0) };
+    let row = if y < 112.0 { 0 } else { 1 + usize::from(y >= 224.0) };
+    let names = ["top left", "top", "top right", "left", "center", "right", "bottom left", "bottom", "bottom right"];
+    names[3 * row + column]
 }
 
 /// Which region of the sheet a point is in, well away from the borders between them.
@@ -167,14 +230,15 @@ fn every_answer_is_what_the_objects_say() {
             seen.insert(question.question_type);
         }
     }
-    assert_eq!(seen, QUESTION_TYPES.iter().copied().collect());
+    assert_eq!(seen, QUESTION_TYPES.iter().chain(EXTRA_TYPES).copied().collect());
 }
 
 #[test]
 fn the_answer_is_not_in_the_question() {
     for question in (0..300).flat_map(|index| sample(index).scene.questions) {
-        // All values are named in some questions about texture and size.
-        if ["texture", "size"].contains(&question.question_type) {
+        // All values are named in some questions about texture and size; and a map may have no word, where the only
+        // object lies between the middles of the cells.
+        if ["texture", "size", "map"].contains(&question.question_type) {
             continue;
         }
         let told = words(&question.answer).iter().all(|word| words(&question.text).contains(word));

@@ -7,6 +7,7 @@ use super::findings::{Findings, Side};
 use super::nucleus::{Nucleus, sizes};
 use crate::canvas::SIDE;
 use crate::draw::Draw;
+use crate::map::{CELL, NOTHING};
 
 /// A place on the sheet.
 pub(super) type Point = (f32, f32);
@@ -62,6 +63,21 @@ impl Layout {
             size,
         });
         Self { glands, cluster, nuclei: nuclei.collect() }
+    }
+
+    /// What is in the cell of the map around a place: a gland or the cluster where the place is in one, else how many
+    /// nuclei have their middles in the cell, three standing for more as well.
+    pub fn thing_at(&self, (x, y): Point) -> &'static str {
+        if self.glands.iter().any(|gland| distance(gland.center, (x, y)) <= gland.radius) {
+            return "gland";
+        }
+        let inside =
+            |of: &Cluster| ((x - of.center.0) / of.reach.0).powi(2) + ((y - of.center.1) / of.reach.1).powi(2) <= 1.0;
+        if self.cluster.as_ref().is_some_and(inside) {
+            return "cluster";
+        }
+        let here = |of: &&Nucleus| (of.center.0 - x).abs() < CELL / 2.0 && (of.center.1 - y).abs() < CELL / 2.0;
+        [NOTHING, "one", "two", "three"][self.nuclei.iter().filter(here).count().min(3)]
     }
 }
 
