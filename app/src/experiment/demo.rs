@@ -21,7 +21,6 @@ const VOCABULARY: usize = 2048;
 /// English beyond what the pictures need, so that what people write takes fewer tokens.
 const PROSE: &str = include_str!("../../../assets/demo/prose.txt");
 
-const SIGHT: &str = include_str!("../../../assets/demo/sight.toml");
 const BASE: &str = include_str!("../../../assets/demo/base.toml");
 const EXPERTS: &str = include_str!("../../../assets/demo/experts.toml");
 
@@ -32,8 +31,8 @@ const fn set(name: &'static str, domain: Domain, samples: usize, seed: u64, turn
 /// What the base learns from. Sets of different seeds have nothing in common; those from 1000 on are for tests.
 const BASE_SETS: [Set; 7] = [
     set("maps-general", Domain::General, 12_000, 5, 1, "map"),
-    set("maps-document", Domain::Document, 16_000, 6, 1, "map"),
-    set("maps-medical", Domain::Medical, 6_000, 7, 1, "map"),
+    set("maps-document", Domain::Document, 24_000, 6, 1, "map"),
+    set("maps-medical", Domain::Medical, 8_000, 7, 1, "map"),
     set("base-scenes", Domain::General, 24_000, 4, 1, "inventory"),
     set("base-general", Domain::General, 24_000, 1, 5, ""),
     set("base-document", Domain::Document, 30_000, 2, 1, "caption"),
@@ -72,7 +71,6 @@ pub fn make_demo(shared: &Shared, out: &Path) -> anyhow::Result<()> {
     }
     blank(out)?;
     let runner = Runner::new(shared)?;
-    runner.train(config(SIGHT, out, "sight.toml")?)?;
     let base = runner.train(config(BASE, out, "base.toml")?)?;
     let experts = runner.train(config(EXPERTS, out, "experts.toml")?)?;
     let packaged = out.join("demo");

@@ -218,8 +218,16 @@ fn a_map_names_the_letters_in_the_middles_of_its_cells() {
     for index in 0..SCENES {
         let with_map = scene(&mut stream(index));
         let maps: Vec<_> = with_map.questions.iter().filter(|of| of.question_type == "map").collect();
-        assert_eq!(maps.len(), 1);
-        let words: Vec<&str> = maps[0].answer.split(' ').collect();
+        assert_eq!(maps.len(), 2);
+        let of = |text: &str| maps.iter().find(|map| map.text == text).expect(text).answer.split(' ').collect();
+        let (words, whole): (Vec<&str>, Vec<&str>) = (of("Map the letters."), of("Map the words."));
+        for (letter, word) in words.iter().zip(&whole) {
+            let number = letter.chars().all(|letter| letter.is_ascii_digit() || [':', '-'].contains(&letter));
+            assert!(if number { letter == word } else { word.contains(letter) }, "{letter} is not of {word}");
+        }
+        let printed = content(index).1.take_apart().0;
+        let known = |word: &&str| printed.iter().any(|text| text.content.split([' ', ':']).any(|part| part == *word));
+        assert!(whole.iter().filter(|word| word.len() > 1).all(|word| known(&word)), "page {index}: {whole:?}");
         assert!(words.len() == 144 && words.iter().all(|word| word.chars().count() == 1), "{words:?}");
         assert!(words.iter().any(|word| *word != "-"), "page {index} has no letters");
         let (texts, below) = content(index).1.take_apart();

@@ -67,6 +67,7 @@ pub(crate) fn scene(draw: &mut Draw) -> Scene {
     let mut page = Page::new(draw);
     let content = Content::new(draw, &mut page);
     let mut questions = content.questions(draw);
+    questions.push(map("Map the words.", |at| page.word_at(at).unwrap_or(NOTHING.to_string())));
     questions.push(map("Map the letters.", |at| page.letter_at(at).map_or(NOTHING.to_string(), String::from)));
     Scene { picture: page.finish(), questions }
 }

@@ -117,18 +117,36 @@ impl Page {
     }
 
     /// The letter at a place, if one is there.
-    pub fn letter_at(&self, (x, y): (f32, f32)) -> Option<char> {
+    pub fn letter_at(&self, at: (f32, f32)) -> Option<char> {
+        let (text, index) = self.text_at(at)?;
+        text.chars().nth(index)
+    }
+
+    /// The word at a place, if one is there; of a number, the digit.
+    pub fn word_at(&self, at: (f32, f32)) -> Option<String> {
+        let (text, index) = self.text_at(at)?;
+        // Letters are ASCII.
+        let begin = text[..index].rfind(' ').map_or(0, |space| space + 1);
+        let word = text[begin..].split([' ', ':']).next().unwrap_or_default();
+        match word.chars().all(char::is_alphabetic) && begin + word.len() > index {
+            true => Some(word.to_string()),
+            false => text.chars().nth(index).map(String::from),
+        }
+    }
+
+    /// The text at a place, and which of its letters is there; none where that is a space.
+    fn text_at(&self, (x, y): (f32, f32)) -> Option<(&str, usize)> {
         let holds = |text: &&Text| {
             let [left, top, right, bottom] = text.area();
             (left..right).contains(&x) && (top..bottom).contains(&y)
         };
         let text = self.texts.iter().find(holds)?;
         let mut pen = text.area()[0];
-        let letter = text.content.chars().find(|&letter| {
+        let index = text.content.chars().position(|letter| {
             pen += self.canvas.text_width(letter.encode_utf8(&mut [0; 4]), text.height);
             x < pen
-        });
-        letter.filter(|letter| *letter != ' ')
+        })?;
+        text.content.chars().nth(index).filter(|letter| *letter != ' ').map(|_| (text.content.as_str(), index))
     }
 
     /// The colour of frames and rules, which must not be taken for letters.
