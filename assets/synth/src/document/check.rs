@@ -227,7 +227,7 @@ fn a_map_names_the_letters_in_the_middles_of_its_cells() {
         }
         let printed = content(index).1.take_apart().0;
         let known = |word: &&str| printed.iter().any(|text| text.content.split([' ', ':']).any(|part| part == *word));
-        assert!(whole.iter().filter(|word| word.len() > 1).all(|word| known(&word)), "page {index}: {whole:?}");
+        assert!(whole.iter().filter(|word| word.len() > 1).all(known), "page {index}: {whole:?}");
         assert!(words.len() == 144 && words.iter().all(|word| word.chars().count() == 1), "{words:?}");
         assert!(words.iter().any(|word| *word != "-"), "page {index} has no letters");
         let (texts, below) = content(index).1.take_apart();
