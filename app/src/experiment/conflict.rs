@@ -66,6 +66,11 @@ fn run(runner: &Runner, out: &Path, arm: &Arm, seed: u64, scale: Scale) -> anyho
     if let Ok(bytes) = std::fs::read(&done) {
         return serde_json::from_slice(&bytes).with_context(|| done.display().to_string());
     }
+    let routing = folder.join("routing.json");
+    if arm.experts.is_some() && folder.join("adapter").exists() && !routing.exists() {
+        // Stopped between the two: the routing of its last steps is lost.
+        std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    }
     let file = out.join(format!("{name}.toml"));
     std::fs::write(&file, arm.config(seed)).with_context(|| file.display().to_string())?;
     let adapter = runner.train(TrainConfig::read(&file)?)?;
@@ -76,7 +81,6 @@ fn run(runner: &Runner, out: &Path, arm: &Arm, seed: u64, scale: Scale) -> anyho
         run.scores.insert(domain.name().to_string(), score);
     }
     if arm.experts.is_some() {
-        let routing = folder.join("routing.json");
         let bytes = std::fs::read(&routing).with_context(|| routing.display().to_string())?;
         run.routing = serde_json::from_slice(&bytes)?;
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use mole_runtime::data::{DataSource, Dataset};
+use mole_runtime::data::{DataSource, Dataset, Turn};
+use mole_runtime::text::Role;
 use mole_synth::{Domain, Request};
 
 /// One set.
@@ -42,11 +43,18 @@ impl Set {
         Ok(source(self.name, path))
     }
 
-    /// Every turn of the set that was made below `folder`.
+    /// Every conversation of the set that was made below `folder`, as the model reads it.
     pub fn texts(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
         let data = Dataset::open(source(self.name, folder.join(self.name)))?;
-        let turns = (0..data.len()).map(|index| Ok(data.sample(index)?.turns)).collect::<anyhow::Result<Vec<_>>>()?;
-        Ok(turns.into_iter().flatten().map(|turn| turn.text).collect())
+        let text = |index| -> anyhow::Result<String> {
+            let turns = data.sample(index)?.turns;
+            let turn = |turn: &Turn| match turn.role {
+                Role::Assistant => format!(" ASSISTANT: {}", turn.text),
+                _ => format!("USER: {}", turn.text),
+            };
+            Ok(turns.iter().map(turn).collect())
+        };
+        (0..data.len()).map(text).collect()
     }
 }
 

@@ -30,20 +30,20 @@ const fn set(name: &'static str, domain: Domain, samples: usize, seed: u64, turn
 
 /// What the base learns from. Sets of different seeds have nothing in common; those from 1000 on are for tests.
 const BASE_SETS: [Set; 7] = [
-    set("maps-general", Domain::General, 12_000, 5, 1, "map"),
-    set("maps-document", Domain::Document, 24_000, 6, 1, "map"),
-    set("maps-medical", Domain::Medical, 8_000, 7, 1, "map"),
-    set("base-scenes", Domain::General, 24_000, 4, 1, "inventory"),
-    set("base-general", Domain::General, 24_000, 1, 5, ""),
-    set("base-document", Domain::Document, 30_000, 2, 1, "caption"),
+    set("maps-general", Domain::General, 6_000, 5, 1, "map"),
+    set("maps-document", Domain::Document, 12_000, 6, 1, "map"),
+    set("maps-medical", Domain::Medical, 6_000, 7, 1, "map"),
+    set("base-scenes", Domain::General, 12_000, 4, 1, "inventory"),
+    set("base-general", Domain::General, 24_000, 1, 20, ""),
+    set("base-document", Domain::Document, 24_000, 2, 1, "caption"),
     set("base-medical", Domain::Medical, 10_000, 3, 1, "caption"),
 ];
 
 /// What the experts learn from.
 const TRAIN_SETS: [Set; 3] = [
-    set("train-general", Domain::General, 12_000, 11, 4, ""),
-    set("train-document", Domain::Document, 24_000, 12, 5, ""),
-    set("train-medical", Domain::Medical, 12_000, 13, 5, ""),
+    set("train-general", Domain::General, 12_000, 11, 12, ""),
+    set("train-document", Domain::Document, 24_000, 12, 12, ""),
+    set("train-medical", Domain::Medical, 12_000, 13, 12, ""),
 ];
 
 /// What their learning is watched on.

@@ -90,6 +90,8 @@ fn guessing_does_not_pay() {
             let most = counts.clone().max().expect("answers") as f64 / counts.sum::<u64>() as f64;
             // JSON's last digit may be another.
             assert!((of["baseline"].as_f64().expect("a number") - most).abs() < 1e-12, "{domain}: {of}");
+            // Two answers, yes and no, cannot be under a half.
+            assert!(most < if counts.clone().count() > 2 { 0.35 } else { 0.55 }, "{domain}: {of}");
         }
     }
 }

@@ -5,50 +5,77 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::Question;
 use crate::draw::Draw;
 
+/// The largest share of a type's questions that one answer may have where there are more than two.
+const MOST_FREQUENT: f64 = 0.34;
+
 /// What was asked so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    types: BTreeMap<&'static str, usize>,
-    answers: BTreeMap<(&'static str, String), usize>,
+    types: BTreeMap<&'static str, Asked>,
+}
+
+/// What was asked of one type.
+#[derive(Debug, Default)]
+struct Asked {
+    questions: usize,
+    answers: BTreeMap<String, usize>,
+}
+
+impl Asked {
+    fn given(&self, answer: &str) -> usize {
+        self.answers.get(answer).copied().unwrap_or(0)
+    }
+
+    /// Whether one more such answer would be over [`MOST_FREQUENT`], and another one would not lead as far. A type with
+    /// two answers cannot be under.
+    fn too_frequent(&self, answer: &str) -> bool {
+        let given = self.given(answer);
+        self.answers.len() > 2
+            && (given + 1) as f64 > MOST_FREQUENT * (self.questions + 1) as f64
+            && self.answers.values().any(|&other| other < given)
+    }
 }
 
 impl Tally {
     /// Chooses up to `count` different questions of a scene and counts them: the type that was asked least, in it the
-    /// answer that was given least, and of those any.
+    /// answer that was given least, and of those any. A question whose answer is too frequent already is asked only of
+    /// a scene that has no other.
     pub fn choose(&mut self, mut candidates: Vec<Question>, count: usize, draw: &mut Draw) -> Vec<Question> {
         draw.shuffle(&mut candidates);
-        let mut chosen = Vec::new();
-        let mut asked = BTreeSet::new();
+        let mut chosen: Vec<Question> = Vec::new();
+        let mut texts = BTreeSet::new();
         while chosen.len() < count {
             let least = |question: &&Question| {
-                let answers = self.answers.get(&(question.question_type, question.answer.clone()));
-                (self.asked(question.question_type), answers.copied().unwrap_or(0))
+                let asked = self.types.get(question.question_type);
+                let (questions, given, too_frequent) = asked.map_or((0, 0, false), |asked| {
+                    (asked.questions, asked.given(&question.answer), asked.too_frequent(&question.answer))
+                });
+                (too_frequent, questions, given)
             };
+            let left = candidates.iter().filter(|candidate| !texts.contains(&candidate.text));
             // The first of equals: they were shuffled.
-            let Some(next) = candidates.iter().filter(|candidate| !asked.contains(&candidate.text)).min_by_key(least)
-            else {
+            let Some(next) = left.min_by_key(least) else { break };
+            if least(&next).0 && !chosen.is_empty() {
                 break;
-            };
-            asked.insert(next.text.clone());
+            }
+            texts.insert(next.text.clone());
             chosen.push(next.clone());
-            let next = next.clone();
-            *self.types.entry(next.question_type).or_default() += 1;
-            *self.answers.entry((next.question_type, next.answer)).or_default() += 1;
+            let (question_type, answer) = (next.question_type, next.answer.clone());
+            let asked = self.types.entry(question_type).or_default();
+            asked.questions += 1;
+            *asked.answers.entry(answer).or_default() += 1;
         }
+        // The rarest were chosen first; any may be asked first.
+        draw.shuffle(&mut chosen);
         chosen
-    }
-
-    fn asked(&self, question_type: &str) -> usize {
-        self.types.get(question_type).copied().unwrap_or(0)
     }
 
     /// Each type with how often it was asked, how many answers it has, and how often the most frequent one is right.
     pub fn types(&self) -> impl Iterator<Item = (&'static str, usize, usize, (&str, usize))> {
-        self.types.iter().map(|(&question_type, &asked)| {
-            let answers = self.answers.iter().filter(|((of, _), _)| *of == question_type);
+        self.types.iter().map(|(&question_type, asked)| {
             let frequent =
-                answers.clone().max_by_key(|(_, count)| **count).expect("a type that was asked has an answer");
-            (question_type, asked, answers.count(), (frequent.0.1.as_str(), *frequent.1))
+                asked.answers.iter().max_by_key(|(_, count)| **count).expect("a type that was asked has an answer");
+            (question_type, asked.questions, asked.answers.len(), (frequent.0.as_str(), *frequent.1))
         })
     }
 }
@@ -77,6 +104,23 @@ mod tests {
             tally.types().map(|(name, asked, answers, frequent)| (name, asked, answers, frequent.1)).collect();
         assert_eq!((types[0].0, types[0].1, types[0].2), ("color", 150, 2));
         assert_eq!(types[1], ("presence", 150, 2, 75));
+    }
+
+    #[test]
+    fn an_answer_that_is_too_frequent_is_given_only_where_there_is_no_other() {
+        let mut tally = Tally::default();
+        let mut asked = Vec::new();
+        for index in 0..300 {
+            let mut draw = Draw::new(Domain::Document, 0, index);
+            // Two of three pages are forms; all have something else to ask.
+            let kind = ["form", "form", "form", "form", "table", "pie"][draw.below(6)];
+            let all = vec![question("kind", "which kind", kind), question("read", "what", &index.to_string())];
+            asked.push(tally.choose(all, 2, &mut draw).len());
+        }
+        let (name, questions, answers, (_, count)) = tally.types().next().unwrap();
+        assert_eq!((name, answers), ("kind", 3));
+        assert!(count as f64 <= 0.35 * questions as f64, "{count} of {questions}");
+        assert!(asked.contains(&1) && asked.contains(&2));
     }
 
     #[test]
