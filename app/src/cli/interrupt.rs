@@ -3,6 +3,7 @@
 use std::process;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use mole_runtime::engine::{Command, Engine};
@@ -12,12 +13,20 @@ static STOPPING: AtomicBool = AtomicBool::new(false);
 /// Set while a reply or run goes on; otherwise a signal leaves at once.
 static WORKING: AtomicBool = AtomicBool::new(false);
 
+/// Signals closer together are one: `timeout` and shells send theirs to the program and to its group.
+const ONE_SIGNAL: Duration = Duration::from_millis(200);
+
 /// Installs the handler for this engine.
 pub fn install(engine: &Engine) -> anyhow::Result<()> {
     let commands = Mutex::new(engine.commands());
+    let mut last: Option<Instant> = None;
     ctrlc::set_handler(move || {
+        let working = WORKING.load(Ordering::SeqCst);
+        if working && last.replace(Instant::now()).is_some_and(|last| last.elapsed() < ONE_SIGNAL) {
+            return;
+        }
         let first = !STOPPING.swap(true, Ordering::SeqCst);
-        if WORKING.load(Ordering::SeqCst) && first {
+        if working && first {
             if let Ok(commands) = commands.lock() {
                 let _ = commands.try_send(Command::Cancel);
             }

@@ -43,7 +43,7 @@ const BASE_SETS: [Set; 7] = [
 const TRAIN_SETS: [Set; 3] = [
     set("train-general", Domain::General, 12_000, 11, 12, ""),
     set("train-document", Domain::Document, 24_000, 12, 12, ""),
-    set("train-medical", Domain::Medical, 12_000, 13, 12, ""),
+    set("train-medical", Domain::Medical, 12_000, 13, 8, ""),
 ];
 
 /// What their learning is watched on.

@@ -231,6 +231,14 @@ impl Running {
         assert!(sent.expect("every Unix has kill").success());
     }
 
+    /// Sends a signal as `timeout` does: to the program, and at once to its group.
+    #[cfg(unix)]
+    pub fn signal_twice(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id, &id]).status();
+        assert!(sent.expect("every Unix has kill").success());
+    }
+
     /// Ends it as nothing can prevent: `kill -9`.
     pub fn kill(mut self) -> Finished {
         self.child.kill().expect("it is our child");

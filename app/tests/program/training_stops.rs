@@ -45,8 +45,9 @@ fn during_steps() {
         let again = run.resume().start();
         again.wait_for_stderr(&format!("going on after step {steps}"));
         again.wait_until(|| run.steps().len() > steps + 3);
-        again.signal(signal);
+        again.signal_twice(signal);
         assert_eq!(again.finish().code, Some(130));
+        assert_eq!(run.checkpoints().last(), Some(&(run.steps().len() as u64)), "one signal, sent twice, saves");
         let numbers: Vec<u64> = run.steps().iter().map(|line| line["step"].as_u64().expect("a step")).collect();
         assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
     }
@@ -91,6 +92,7 @@ fn a_second_signal_leaves_at_once() {
     pause(100);
     running.signal("INT");
     running.wait_for_stderr("Ctrl-C again leaves the program");
+    pause(300);
     let start = Instant::now();
     running.signal("INT");
     let left = running.finish();
