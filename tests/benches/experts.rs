@@ -114,7 +114,7 @@ fn sample() -> LoadedSample {
 
 /// A step whose every number has arrived.
 fn train_step(learner: &mut Learner, sample: &LoadedSample) {
-    let rates = Rates { lr: 1e-4, projector_lr: 1e-4 };
+    let rates = Rates { lr: 1e-4, projector_lr: 1e-4, vision_lr: 1e-4 };
     let go = &mut || ControlFlow::Continue(());
     let report = pollster::block_on(learner.step(std::slice::from_ref(sample), 0, rates, go)).unwrap().unwrap();
     assert!(report.applied);

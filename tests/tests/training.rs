@@ -194,7 +194,7 @@ fn first_gradients(name: &str, device: &Device, bounds: Bounds) {
 fn trajectory(name: &str, device: &Device, bounds: Bounds) {
     let run = json(&format!("{name}.json"));
     let config = config(&run);
-    let rates = Rates { lr: config.train.lr, projector_lr: config.train.projector_lr.unwrap() };
+    let rates = Rates { lr: config.train.lr, projector_lr: config.train.projector_lr.unwrap(), vision_lr: config.train.lr };
     let mut learner = Learner::new(model(name, &run, device), &config);
     for (index, (window, expected)) in windows().iter().zip(run["steps"].as_array().unwrap()).enumerate() {
         let go = &mut || ControlFlow::Continue(());
@@ -269,7 +269,7 @@ fn window_gradients(name: &str, micro_batch: usize, device: &Device) -> (BTreeMa
     let (store, _) = pollster::block_on(learner.gradients(&window, 0, go)).unwrap().unwrap();
     let mut gradients = Gradients(&store, BTreeMap::new());
     learner.visit(&mut gradients);
-    let rates = Rates { lr: 0.0, projector_lr: 0.0 };
+    let rates = Rates { lr: 0.0, projector_lr: 0.0, vision_lr: 0.0 };
     let report = pollster::block_on(learner.step(&window, 0, rates, go)).unwrap().unwrap();
     (gradients.1, [report.loss, report.balance_loss.unwrap_or(0.0), report.grad_norm])
 }
@@ -335,7 +335,7 @@ fn one_expert_takes_every_token() {
         init_adapter(&config.adapter(), &mut model, 3);
         let mut learner = Learner::new(model, &config);
         let go = &mut || ControlFlow::Continue(());
-        let rates = Rates { lr: 1e-3, projector_lr: 1e-3 };
+        let rates = Rates { lr: 1e-3, projector_lr: 1e-3, vision_lr: 1e-3 };
         let report = pollster::block_on(learner.step(&windows()[0], 0, rates, go)).unwrap().unwrap();
         assert!(report.applied && report.expert_load == [[1.0], [1.0]], "{report:?}");
         assert!((report.balance_loss.unwrap() - 1.0).abs() < 1e-6, "{report:?}");

@@ -131,6 +131,9 @@ pub struct TrainSection {
     /// The projector's own learning rate; by default `lr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projector_lr: Option<f64>,
+    /// The vision tower's own learning rate, where it is trained; by default `lr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision_lr: Option<f64>,
     /// Share of the steps in which the rate rises to its height.
     #[serde(default)]
     pub warmup_ratio: f64,
@@ -254,6 +257,7 @@ impl TrainConfig {
         let rates = [
             ("lr", train.lr, 10.0),
             ("projector_lr", train.projector_lr.unwrap_or(0.0), 10.0),
+            ("vision_lr", train.vision_lr.unwrap_or(0.0), 10.0),
             ("warmup_ratio", train.warmup_ratio, 1.0),
             ("weight_decay", train.weight_decay, 10.0),
             ("grad_clip", train.grad_clip, 1e9),

@@ -1,4 +1,4 @@
-//! AdamW (arXiv 1711.05101) over the trained parameters, with the projector at a rate of its own.
+//! AdamW (arXiv 1711.05101) over the trained parameters, with projector and vision tower at rates of their own.
 
 use std::collections::BTreeMap;
 
@@ -30,10 +30,12 @@ pub struct Optimizer {
 /// The learning rates of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
-    /// Of everything but the projector.
+    /// Of the language model and its adapters.
     pub lr: f64,
     /// Of the projector.
     pub projector_lr: f64,
+    /// Of the vision tower.
+    pub vision_lr: f64,
 }
 
 impl Optimizer {
@@ -66,7 +68,11 @@ impl ParameterVisitor for Step<'_> {
             true => gradient.clone(),
             false => gradient.clone() * self.scale,
         };
-        let rate = if name.starts_with("multi_modal_projector.") { self.rates.projector_lr } else { self.rates.lr };
+        let rate = match name.split_once('.') {
+            Some(("multi_modal_projector", _)) => self.rates.projector_lr,
+            Some(("vision_tower", _)) => self.rates.vision_lr,
+            _ => self.rates.lr,
+        };
         let before = self.optimizer.moments.remove(name).map(|moments| {
             let Moments { time, first, second } = moments;
             AdamWState { momentum: AdaptiveMomentumState::new(time, first, second) }

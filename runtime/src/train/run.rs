@@ -230,7 +230,8 @@ impl Run {
     fn rates(&self) -> Rates {
         let train = &self.config.train;
         let factor = train.schedule.factor(self.state.step, self.steps, train.warmup_ratio);
-        Rates { lr: train.lr * factor, projector_lr: train.projector_lr.unwrap_or(train.lr) * factor }
+        let of = |own: Option<f64>| own.unwrap_or(train.lr) * factor;
+        Rates { lr: train.lr * factor, projector_lr: of(train.projector_lr), vision_lr: of(train.vision_lr) }
     }
 
     fn metrics(&self, report: StepReport, rates: Rates, seconds: f64) -> StepMetrics {
