@@ -194,7 +194,8 @@ fn first_gradients(name: &str, device: &Device, bounds: Bounds) {
 fn trajectory(name: &str, device: &Device, bounds: Bounds) {
     let run = json(&format!("{name}.json"));
     let config = config(&run);
-    let rates = Rates { lr: config.train.lr, projector_lr: config.train.projector_lr.unwrap(), vision_lr: config.train.lr };
+    let rates =
+        Rates { lr: config.train.lr, projector_lr: config.train.projector_lr.unwrap(), vision_lr: config.train.lr };
     let mut learner = Learner::new(model(name, &run, device), &config);
     for (index, (window, expected)) in windows().iter().zip(run["steps"].as_array().unwrap()).enumerate() {
         let go = &mut || ControlFlow::Continue(());

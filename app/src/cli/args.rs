@@ -252,6 +252,9 @@ pub struct SynthArgs {
     /// Types of question, with commas between [default: all but the long ones]
     #[arg(long, value_delimiter = ',', value_name = "TYPE")]
     pub types: Vec<String>,
+    /// Only pictures with at most so many objects, entries or nuclei
+    #[arg(long, value_name = "N")]
+    pub items: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

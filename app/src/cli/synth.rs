@@ -22,6 +22,7 @@ pub fn run(args: &SynthArgs) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         turns: args.turns,
         question_types: args.types.clone(),
+        most_items: args.items,
     };
     let bar = ProgressBar::new(args.samples as u64).with_style(
         ProgressStyle::with_template("drawing {bar:30} {pos}/{len}, {eta} left").expect("a template of ours"),
@@ -29,7 +30,7 @@ pub fn run(args: &SynthArgs) -> anyhow::Result<ExitCode> {
     let written = mole_synth::write(&request, &args.out, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let summary = written.map_err(|error| match error {
-        Error::QuestionType { .. } => anyhow!(UsageError(error.to_string())),
+        Error::QuestionType { .. } | Error::NoPicture { .. } => anyhow!(UsageError(error.to_string())),
         error => error.into(),
     })?;
     let mut out = std::io::stdout().lock();

@@ -89,7 +89,7 @@ fn run(runner: &Runner, out: &Path, arm: &Arm, seed: u64, scale: Scale) -> anyho
 }
 
 fn train_set(name: &'static str, domain: Domain, samples: usize) -> Set {
-    Set { name, domain, samples, seed: TRAIN_SEED, turns: TURNS, types: "" }
+    Set { name, domain, samples, seed: TRAIN_SEED, turns: TURNS, types: "", items: None }
 }
 
 fn twice(domain: Domain) -> &'static str {
@@ -106,7 +106,7 @@ fn test_set(out: &Path, domain: Domain, scale: Scale) -> anyhow::Result<DataSour
         Domain::Document => "document-test",
         Domain::Medical => "medical-test",
     };
-    let set = Set { name, domain, samples: scale.questions, seed: TEST_SEED, turns: 1, types: "" };
+    let set = Set { name, domain, samples: scale.questions, seed: TEST_SEED, turns: 1, types: "", items: None };
     set.make(&out.join("data"))
 }
 

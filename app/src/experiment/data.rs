@@ -21,6 +21,8 @@ pub struct Set {
     pub turns: usize,
     /// Types of question, with commas between; all that are usual where it is empty.
     pub types: &'static str,
+    /// At most so many objects or entries in a picture.
+    pub items: Option<usize>,
 }
 
 impl Set {
@@ -34,6 +36,7 @@ impl Set {
                 samples: self.samples,
                 seed: self.seed,
                 turns: self.turns,
+                most_items: self.items,
                 question_types: self.types.split(',').filter(|name| !name.is_empty()).map(str::to_string).collect(),
             };
             let summary = mole_synth::write(&request, &path, &mut |_| {})?;

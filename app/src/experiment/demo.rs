@@ -21,20 +21,33 @@ const VOCABULARY: usize = 2048;
 /// English beyond what the pictures need, so that what people write takes fewer tokens.
 const PROSE: &str = include_str!("../../../assets/demo/prose.txt");
 
+const FIRST: &str = include_str!("../../../assets/demo/first.toml");
 const BASE: &str = include_str!("../../../assets/demo/base.toml");
 const EXPERTS: &str = include_str!("../../../assets/demo/experts.toml");
 
 const fn set(name: &'static str, domain: Domain, samples: usize, seed: u64, turns: usize, types: &'static str) -> Set {
-    Set { name, domain, samples, seed, turns, types }
+    Set { name, domain, samples, seed, turns, types, items: None }
 }
 
-/// What the base learns from. Sets of different seeds have nothing in common; those from 1000 on are for tests.
-const BASE_SETS: [Set; 7] = [
-    set("maps-general", Domain::General, 6_000, 5, 1, "map"),
-    set("maps-document", Domain::Document, 12_000, 6, 1, "map"),
-    set("maps-medical", Domain::Medical, 6_000, 7, 1, "map"),
-    set("base-scenes", Domain::General, 12_000, 4, 1, "inventory"),
-    set("base-general", Domain::General, 24_000, 1, 20, ""),
+const fn few(items: usize, set: Set) -> Set {
+    Set { items: Some(items), ..set }
+}
+
+/// What the model learns to see by: few things in a picture. Sets of different seeds have nothing in common; those from
+/// 1000 on are for tests.
+const FIRST_SETS: [Set; 6] = [
+    set("maps-general", Domain::General, 4_000, 5, 1, "map"),
+    set("maps-document", Domain::Document, 8_000, 6, 1, "map"),
+    set("maps-medical", Domain::Medical, 4_000, 7, 1, "map"),
+    few(2, set("few-general", Domain::General, 16_000, 8, 6, "")),
+    few(3, set("few-document", Domain::Document, 8_000, 9, 1, "caption")),
+    set("few-medical", Domain::Medical, 6_000, 10, 1, "caption"),
+];
+
+/// What the base learns from: all that there can be in a picture.
+const BASE_SETS: [Set; 4] = [
+    set("base-scenes", Domain::General, 8_000, 4, 1, "inventory"),
+    set("base-general", Domain::General, 24_000, 1, 8, ""),
     set("base-document", Domain::Document, 24_000, 2, 1, "caption"),
     set("base-medical", Domain::Medical, 10_000, 3, 1, "caption"),
 ];
@@ -48,7 +61,7 @@ const TRAIN_SETS: [Set; 3] = [
 
 /// What their learning is watched on.
 const WATCH_SETS: [Set; 6] = [
-    set("held-general", Domain::General, 100, 101, 5, ""),
+    set("held-general", Domain::General, 100, 101, 8, ""),
     set("held-document", Domain::Document, 100, 102, 1, "caption"),
     set("held-medical", Domain::Medical, 100, 103, 1, "caption"),
     set("watch-general", Domain::General, 100, 111, 4, ""),
@@ -66,11 +79,12 @@ pub const TEST_SETS: [Set; 3] = [
 /// Makes the demo model below `out`, and says how well it answers.
 pub fn make_demo(shared: &Shared, out: &Path) -> anyhow::Result<()> {
     let data = out.join("data");
-    for set in BASE_SETS.iter().chain(&TRAIN_SETS).chain(&WATCH_SETS) {
+    for set in FIRST_SETS.iter().chain(&BASE_SETS).chain(&TRAIN_SETS).chain(&WATCH_SETS) {
         set.make(&data)?;
     }
     blank(out)?;
     let runner = Runner::new(shared)?;
+    runner.train(config(FIRST, out, "first.toml")?)?;
     let base = runner.train(config(BASE, out, "base.toml")?)?;
     let experts = runner.train(config(EXPERTS, out, "experts.toml")?)?;
     let packaged = out.join("demo");
@@ -110,7 +124,7 @@ fn blank(out: &Path) -> anyhow::Result<()> {
         write(name, bytes)?;
     }
     let mut texts: Vec<String> = vec![PROSE.to_string()];
-    for set in BASE_SETS.iter().chain(&TRAIN_SETS) {
+    for set in FIRST_SETS.iter().chain(&BASE_SETS).chain(&TRAIN_SETS) {
         texts.extend(set.texts(&out.join("data"))?);
     }
     write("tokenizer.json", tokenizer::train(texts.into_iter(), VOCABULARY)?.as_bytes())

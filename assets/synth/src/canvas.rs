@@ -23,17 +23,6 @@ impl Rgb {
     }
 }
 
-/// Where a word stands relative to its point, horizontally; vertically its capitals are centred on the point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    /// The word begins there.
-    Left,
-    /// The word's middle is there.
-    Middle,
-    /// The word ends there.
-    Right,
-}
-
 /// A sheet.
 pub(crate) struct Canvas {
     pixmap: Pixmap,
@@ -74,34 +63,22 @@ impl Canvas {
         }
     }
 
-    /// Writes a word whose lines are `height` apart; the digits and capitals are 0.73 of that.
-    pub fn text(&mut self, text: &str, at: (f32, f32), height: f32, anchor: Anchor, color: Rgb) {
-        let scale = self.scale(height);
-        let width = self.text_width(text, height);
-        let left = match anchor {
-            Anchor::Left => at.0,
-            Anchor::Middle => at.0 - width / 2.0,
-            Anchor::Right => at.0 - width,
-        };
-        let baseline = at.1 + 0.73 * height / 2.0;
-        let mut pen = left;
-        for letter in text.chars() {
-            let glyph = self.font.glyph_id(letter);
-            let placed = glyph.with_scale_and_position(scale, ab_glyph::point(pen, baseline));
-            pen += self.font.as_scaled(scale).h_advance(glyph);
-            let Some(outline) = self.font.outline_glyph(placed) else { continue };
-            let corner = outline.px_bounds().min;
-            let pixmap = &mut self.pixmap;
-            outline.draw(|x, y, coverage| {
-                blend(pixmap, corner.x as i32 + x as i32, corner.y as i32 + y as i32, color, coverage);
-            });
-        }
-    }
-
-    /// How wide a word is.
-    pub fn text_width(&self, text: &str, height: f32) -> f32 {
-        let font = self.font.as_scaled(self.scale(height));
-        text.chars().map(|letter| font.h_advance(font.glyph_id(letter))).sum()
+    /// Writes a letter whose lines are `height` apart; its advance is centred on the point, which is on the line that
+    /// letters stand on. One that is wider than `widest` is narrowed to that.
+    pub fn letter(&mut self, letter: char, at: (f32, f32), height: f32, widest: f32, color: Rgb) {
+        let mut scale = self.scale(height);
+        let glyph = self.font.glyph_id(letter);
+        let Some(outline) = self.font.outline(glyph) else { return };
+        let width = outline.bounds.width() * self.font.as_scaled(scale).h_scale_factor();
+        scale.x *= (widest / width).min(1.0);
+        let left = at.0 - self.font.as_scaled(scale).h_advance(glyph) / 2.0;
+        let placed = glyph.with_scale_and_position(scale, ab_glyph::point(left, at.1));
+        let Some(outline) = self.font.outline_glyph(placed) else { return };
+        let corner = outline.px_bounds().min;
+        let pixmap = &mut self.pixmap;
+        outline.draw(|x, y, coverage| {
+            blend(pixmap, corner.x as i32 + x as i32, corner.y as i32 + y as i32, color, coverage);
+        });
     }
 
     /// What makes one em of the font `height` pixels high.
@@ -184,27 +161,23 @@ mod tests {
     }
 
     #[test]
-    fn words_stand_where_their_anchor_says() {
-        for (anchor, expected) in [(Anchor::Left, 100.0), (Anchor::Middle, 100.0), (Anchor::Right, 100.0)] {
+    fn letters_are_centred_on_their_point_and_no_wider_than_allowed() {
+        for (letter, widest) in [('H', 40.0), ('H', 12.0), ('W', 24.0)] {
             let mut canvas = Canvas::new(WHITE);
-            let width = canvas.text_width("HIH", 30.0);
-            canvas.text("HIH", (expected, 150.0), 30.0, anchor, BLACK);
+            canvas.letter(letter, (100.0, 150.0), 30.0, widest, BLACK);
             let [left, right, top, bottom] = ink(canvas).map(|at| at as f32);
-            let begin = match anchor {
-                Anchor::Left => expected,
-                Anchor::Middle => expected - width / 2.0,
-                Anchor::Right => expected - width,
-            };
-            assert!((left - begin).abs() < 5.0 && (right - begin - width).abs() < 5.0, "{anchor:?}: {left} to {right}");
-            assert!(((top + bottom) / 2.0 - 150.0).abs() < 1.5, "{top} to {bottom}");
-            assert!((bottom - top - 0.73 * 30.0).abs() < 1.5, "capitals are {} high", bottom - top);
+            assert!(((left + right + 1.0) / 2.0 - 100.0).abs() <= 1.0, "{letter}: {left} to {right}");
+            assert!(right + 1.0 - left <= widest, "{letter}: {left} to {right}");
+            assert!(widest > 30.0 || right + 1.0 - left > widest - 3.0, "{letter}: {left} to {right}");
+            assert!((bottom + 1.0 - 150.0).abs() <= 1.0, "{letter} stands on {bottom}");
+            assert!((bottom + 1.0 - top - 0.73 * 30.0).abs() < 1.5, "{letter}: {top} to {bottom}");
         }
     }
 
     #[test]
-    fn words_that_leave_the_sheet_are_cut() {
+    fn letters_that_leave_the_sheet_are_cut() {
         let mut canvas = Canvas::new(WHITE);
-        canvas.text("MMMM", (SIDE - 20.0, 2.0), 40.0, Anchor::Left, BLACK);
+        canvas.letter('M', (SIDE - 5.0, 20.0), 40.0, 40.0, BLACK);
         let [left, right, top, _] = ink(canvas);
         assert!(left > 310 && right == 335 && top == 0);
     }

@@ -23,7 +23,12 @@ pub struct Request {
     pub turns: usize,
     /// Types of question; all that the domain usually asks where it is empty.
     pub question_types: Vec<String>,
+    /// Only pictures with at most so many objects, entries or nuclei.
+    pub most_items: Option<usize>,
 }
+
+/// So many scenes in a row without a fitting one, and there is none.
+const MOST_UNFIT: u64 = 2_000;
 
 /// What was made.
 #[derive(Clone, Debug, Serialize)]
@@ -72,9 +77,10 @@ struct Turn<'a> {
 /// Writes a set into a folder, which is made where there is none. `data.jsonl` appears when all pictures are there.
 ///
 /// # Errors
-/// A type that the domain does not have, a folder that already holds a set, or one that cannot be written.
+/// A type that the domain does not have, items so few that no picture has them, a folder that already holds a set, or
+/// one that cannot be written.
 pub fn write(request: &Request, folder: &Path, on_sample: &mut dyn FnMut(usize)) -> Result<Summary> {
-    let Request { domain, seed, turns, .. } = *request;
+    let Request { domain, seed, turns, most_items, .. } = *request;
     let wanted = question_types(request)?;
     let (images, data) = (folder.join("images"), folder.join("data.jsonl"));
     if data.exists() {
@@ -87,14 +93,18 @@ pub fn write(request: &Request, folder: &Path, on_sample: &mut dyn FnMut(usize))
     let mut tally = Tally::default();
     let mut next = 0;
     for sample in 0..request.samples {
-        // A scene that has no question of the wanted types is passed over.
+        // A scene with too many items, or with no question of the wanted types, is passed over.
+        let first = next;
         let (index, picture, questions) = loop {
             let mut draw = Draw::new(domain, seed, next);
             next += 1;
             let mut scene = scene(domain, &mut draw);
             scene.questions.retain(|question| wanted.contains(&question.question_type));
-            if !scene.questions.is_empty() {
+            if most_items.is_none_or(|most| scene.items <= most) && !scene.questions.is_empty() {
                 break (next - 1, scene.picture, tally.choose(scene.questions, turns, &mut draw));
+            }
+            if next - first == MOST_UNFIT {
+                return Err(Error::NoPicture { domain: domain.name(), most_items });
             }
         };
         let image = format!("{}-{seed}-{index:06}.png", domain.name());
@@ -164,7 +174,7 @@ mod tests {
 
     fn request(domain: Domain, types: &[&str]) -> Request {
         let question_types = types.iter().map(|name| name.to_string()).collect();
-        Request { domain, samples: 3, seed: 11, turns: 50, question_types }
+        Request { domain, samples: 3, seed: 11, turns: 50, question_types, most_items: None }
     }
 
     /// The types of the questions in a set that is written.
@@ -192,6 +202,25 @@ mod tests {
             }
             assert_eq!(question_types(&request(domain, &["map", usual[0]])).expect("both"), ["map", usual[0]]);
         }
+    }
+
+    #[test]
+    fn pictures_have_no_more_items_than_wanted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let few = Request { samples: 40, most_items: Some(2), ..request(Domain::General, &["inventory"]) };
+        write(&few, folder.path(), &mut |_| {}).expect("a set");
+        let lines = fs::read_to_string(folder.path().join("data.jsonl")).expect("the set");
+        let counts = lines.lines().map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            line["conversations"][1]["value"].as_str().expect("text").split(' ').next().expect("a count").to_owned()
+        });
+        assert_eq!(counts.collect::<BTreeSet<_>>(), BTreeSet::from(["one".to_owned(), "two".to_owned()]));
+
+        let none = Request { most_items: Some(1), ..request(Domain::Document, &[]) };
+        let other = tempfile::tempdir().expect("a folder");
+        let error = write(&none, other.path(), &mut |_| {}).expect_err("every page has two entries").to_string();
+        assert!(error.contains("at most 1"), "{error}");
+        assert!(!other.path().join("data.jsonl").exists());
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct Question {
 struct Scene {
     picture: image::RgbImage,
     questions: Vec<Question>,
+    /// How many objects, entries or nuclei it shows.
+    items: usize,
 }
 
 /// Draws a scene.

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::numbers::Range;
-use super::page::{Page, SMALLEST};
+use super::page::CELLS;
 use super::wording::{about_page, ask, heading, yes_no};
 use super::words::{THEMES, Theme, Word};
 use crate::Question;
@@ -63,6 +63,13 @@ const FACT: &[&str] = &[
     "Does the chart show {value} for {label}?",
 ];
 
+/// Cells in the slot of an upright bar or a point: a label's, and a free one.
+pub(super) const SLOT: usize = 4;
+/// Letters of a label in a slot.
+pub(super) const SHORT: usize = SLOT - 1;
+/// Slots beside each other.
+pub(super) const SLOTS: usize = CELLS / SLOT;
+
 /// The largest values that are added.
 const LARGEST_ADDEND: u32 = 20;
 
@@ -112,14 +119,13 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Some values of labels that are no wider than `label_width` units at the smallest height that is used.
-    pub fn new(draw: &mut Draw, page: &Page, mark: Mark, count: RangeInclusive<usize>, label_width: f32) -> Self {
+    /// Some values of labels that have at most so many letters.
+    pub fn new(draw: &mut Draw, mark: Mark, count: RangeInclusive<usize>, letters: usize) -> Self {
         let count = draw.between(*count.start(), *count.end());
-        let fits = |word: &&Word| page.widest([word.printed], SMALLEST) <= label_width;
         let (theme, words) = loop {
             let theme = *draw.pick(&THEMES);
-            let words: Vec<Word> = theme.words.iter().filter(fits).copied().collect();
-            if words.len() > count {
+            let words: Vec<Word> = theme.words.iter().filter(|word| word.printed.len() <= letters).copied().collect();
+            if words.len() >= count {
                 break (theme, words);
             }
         };
@@ -133,11 +139,6 @@ impl Chart {
         let values = range.series(draw, count);
         let entries = labels.into_iter().zip(values).map(|(at, value)| Entry { label: words[at], value }).collect();
         Self { mark, theme, title, entries, range }
-    }
-
-    /// The labels as they are printed.
-    pub fn labels(&self) -> impl Iterator<Item = &'static str> {
-        self.entries.iter().map(|entry| entry.label.printed)
     }
 
     /// The largest value.

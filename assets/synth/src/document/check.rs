@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::page::Text;
+use super::page::{CELLS, Text};
 use super::words::THEMES;
 use super::{Content, EXTRA_TYPES, Page, QUESTION_TYPES, scene};
-use crate::canvas::{Canvas, Rgb};
 use crate::draw::Draw;
 use crate::{Domain, Question};
 
@@ -163,7 +162,7 @@ fn a_question_has_one_answer() {
 }
 
 #[test]
-fn all_that_is_asked_is_printed_in_legible_letters() {
+fn all_that_is_asked_is_printed() {
     for index in 0..SCENES {
         let (content, page, _) = content(index);
         let (texts, _) = page.take_apart();
@@ -175,84 +174,103 @@ fn all_that_is_asked_is_printed_in_legible_letters() {
                 assert!(stands || part.is_empty(), "{part} is not on page {index}: {printed:?}");
             }
         }
-        for text in texts {
-            assert!(text.height >= 28.0, "{text:?} on page {index}");
-        }
     }
+}
+
+/// The cells that letters stand in, column and row, each with its letter and the text it is of.
+fn cells(texts: &[Text]) -> Vec<((usize, usize), char, &Text)> {
+    texts.iter().flat_map(|text| text.letters().map(move |(at, letter)| ((at, text.row), letter, text))).collect()
+}
+
+/// The pixels of a cell: columns and rows.
+fn pixels((column, row): (usize, usize)) -> impl Iterator<Item = (u32, u32)> {
+    let of = |cell: usize| 28 * cell as u32..28 * (cell as u32 + 1);
+    of(column).flat_map(move |x| of(row).map(move |y| (x, y)))
 }
 
 #[test]
 fn words_stand_free_and_on_an_even_ground() {
     for index in 0..SCENES {
-        let (_, page, _) = content(index);
-        let (texts, below) = page.take_apart();
-        for (at, text) in texts.iter().enumerate() {
-            let [left, top, right, bottom] = text.area();
-            assert!(left >= 0.0 && top >= 0.0 && right <= 336.0 && bottom <= 336.0, "{text:?} on page {index}");
-            let apart = |other: &Text| {
-                let area = other.area();
-                right <= area[0] || area[2] <= left || bottom <= area[1] || area[3] <= top
-            };
-            for other in &texts[at + 1..] {
-                assert!(apart(other), "{text:?} and {other:?} overlap on page {index}");
+        let (texts, below) = content(index).1.take_apart();
+        let mut taken = BTreeSet::new();
+        for text in &texts {
+            assert!(text.column + text.content.len() <= CELLS && text.row < CELLS, "{text:?} on page {index}");
+            for column in text.column..text.column + text.content.len() {
+                let cell = (column, text.row);
+                assert!(taken.insert(cell), "{text:?} and another overlap on page {index}");
+                let corner = below.get_pixel(28 * column as u32, 28 * text.row as u32);
+                let even = pixels(cell).all(|(x, y)| below.get_pixel(x, y) == corner);
+                assert!(even, "something is drawn below {text:?} on page {index}");
             }
-            let corner = below.get_pixel(left as u32, top as u32);
-            let columns = left as u32..(right.ceil() as u32).min(336);
-            for (x, y) in columns.flat_map(|x| (top as u32..bottom as u32).map(move |y| (x, y))) {
-                assert_eq!(below.get_pixel(x, y), corner, "something is drawn below {text:?} on page {index}");
-            }
+        }
+        // Two texts in one row are two words.
+        for text in &texts {
+            let end = text.column + text.content.len();
+            let next = texts.iter().any(|other| other.row == text.row && other.column == end);
+            assert!(!next, "{text:?} runs into another on page {index}");
         }
     }
 }
 
-/// The letters that are printed at this distance from the left edge, a little more or less.
-fn letters_at(text: &Text, x: f32) -> String {
-    let ruler = Canvas::new(Rgb(255, 255, 255));
-    let reach = |bytes: usize| text.area()[0] + ruler.text_width(&text.content[..bytes], text.height);
-    let here = |&(at, letter): &(usize, char)| (reach(at) - 0.1..reach(at + letter.len_utf8()) + 0.1).contains(&x);
-    text.content.char_indices().filter(here).map(|(_, letter)| letter).collect()
+#[test]
+fn the_ink_of_a_letter_stays_in_its_cell_and_is_legible() {
+    for index in 0..SCENES {
+        let (texts, below) = content(index).1.take_apart();
+        // Of neighbours only one is printed at a time, so that what leaves a cell is not taken for another's.
+        for part in 0..2 {
+            let mut page = content(index).1;
+            page.keep(|column, row| (column + row) % 2 == part);
+            let picture = page.finish();
+            let mut ink = BTreeMap::new();
+            for (x, y, pixel) in picture.enumerate_pixels() {
+                if pixel != below.get_pixel(x, y) {
+                    ink.entry(((x / 28) as usize, (y / 28) as usize)).or_insert_with(Vec::new).push((x % 28, y % 28));
+                }
+            }
+            let expected: Vec<_> = cells(&texts).into_iter().filter(|((x, y), ..)| (x + y) % 2 == part).collect();
+            for (cell, letter, text) in &expected {
+                let ink = ink.get(cell).unwrap_or_else(|| panic!("{letter} of {text:?} on page {index} has no ink"));
+                let span = |of: fn(&(u32, u32)) -> u32| {
+                    let (least, most) = (ink.iter().map(of).min().unwrap(), ink.iter().map(of).max().unwrap() + 1);
+                    (least as f32, most as f32)
+                };
+                let ((left, right), (top, bottom)) = (span(|at| at.0), span(|at| at.1));
+                assert!(((left + right) / 2.0 - 14.0).abs() <= 3.0, "{letter} is from {left} to {right}");
+                let high = letter.is_ascii_digit() || letter.is_ascii_uppercase();
+                assert!(!high || (bottom - top >= 20.0 && top <= 2.0), "{letter} is from {top} to {bottom}");
+            }
+            assert_eq!(ink.len(), expected.len(), "ink outside of the cells of page {index}");
+        }
+    }
 }
 
 #[test]
-fn a_map_names_the_letters_in_the_middles_of_its_cells() {
+fn a_map_names_the_letters_in_its_cells() {
     for index in 0..SCENES {
-        let with_map = scene(&mut stream(index));
-        let maps: Vec<_> = with_map.questions.iter().filter(|of| of.question_type == "map").collect();
+        let questions = scene(&mut stream(index)).questions;
+        let maps: Vec<_> = questions.iter().filter(|of| of.question_type == "map").collect();
         assert_eq!(maps.len(), 2);
         let of = |text: &str| maps.iter().find(|map| map.text == text).expect(text).answer.split(' ').collect();
-        let (words, whole): (Vec<&str>, Vec<&str>) = (of("Map the letters."), of("Map the words."));
-        for (letter, word) in words.iter().zip(&whole) {
-            let number = letter.chars().all(|letter| letter.is_ascii_digit() || [':', '-'].contains(&letter));
-            assert!(if number { letter == word } else { word.contains(letter) }, "{letter} is not of {word}");
-        }
-        let printed = content(index).1.take_apart().0;
-        let known = |word: &&str| printed.iter().any(|text| text.content.split([' ', ':']).any(|part| part == *word));
-        assert!(whole.iter().filter(|word| word.len() > 1).all(known), "page {index}: {whole:?}");
-        assert!(words.len() == 144 && words.iter().all(|word| word.chars().count() == 1), "{words:?}");
-        assert!(words.iter().any(|word| *word != "-"), "page {index} has no letters");
-        let (texts, below) = content(index).1.take_apart();
+        let (letters, whole): (Vec<&str>, Vec<&str>) = (of("Map the letters."), of("Map the words."));
+        let texts = content(index).1.take_apart().0;
         assert!(texts.iter().all(|text| !text.content.contains('-')), "a dash is taken for an empty cell");
-        for (cell, word) in words.into_iter().enumerate() {
-            let (column, row) = (14 + 28 * (cell as u32 % 12), 14 + 28 * (cell as u32 / 12));
-            let (x, y) = (column as f32, row as f32);
-            let inside = |by: f32| {
-                let covers = move |text: &&Text| {
-                    let [left, top, right, bottom] = text.area();
-                    left + by <= x && x <= right - by && top + by <= y && y <= bottom - by
-                };
-                texts.iter().find(covers).map(|text| letters_at(text, x))
-            };
-            let printed = |x: u32, y: u32| with_map.picture.get_pixel(x, y) != below.get_pixel(x, y);
-            let place = format!("page {index}, cell {cell}, {word}");
-            if word == "-" {
-                let space = inside(2.0).is_none_or(|letters| letters.contains(' '));
-                let ink = [(1, 1), (0, 1), (1, 0), (0, 0)].iter().all(|(a, b)| printed(column - a, row - b));
-                assert!(space && !ink, "{place}: {:?}, ink: {ink}", inside(2.0));
-            } else {
-                let letters = inside(-0.1).expect(&place);
-                assert!(letters.contains(word), "{place}: {letters}");
+        let (mut expected, mut words_expected) = (vec!["-".to_owned(); 144], vec!["-".to_owned(); 144]);
+        for ((column, row), letter, text) in cells(&texts) {
+            let cell = 12 * row + column;
+            expected[cell] = letter.to_string();
+            // The words of a text begin after its spaces.
+            let (mut word, mut at) = ("", text.column);
+            for part in text.content.split(' ') {
+                if (at..at + part.len()).contains(&column) {
+                    word = part.trim_end_matches(':');
+                }
+                at += part.len() + 1;
             }
+            words_expected[cell] = if letter.is_alphabetic() { word.to_owned() } else { letter.to_string() };
         }
+        assert_eq!(letters, expected, "page {index}");
+        assert_eq!(whole, words_expected, "page {index}");
+        assert!(expected.iter().any(|word| word != "-"), "page {index} has no letters");
     }
 }
 

@@ -1,11 +1,11 @@
 //! Printed forms: a few lines of a field's name and what was filled in.
 
 use super::numbers::Range;
-use super::page::Page;
+use super::page::{CELLS, Page, edge, spread};
 use super::wording::{about_page, ask, heading, yes_no};
 use super::words::{ANIMALS, CITIES, FORM_TITLES, ITEMS, MONTHS, PEOPLE, Theme};
 use crate::Question;
-use crate::canvas::{Anchor, SIDE, rectangle};
+use crate::canvas::{SIDE, rectangle};
 use crate::draw::Draw;
 
 const FIELD: &[&str] = &[
@@ -151,46 +151,67 @@ impl Form {
 pub(super) fn form(draw: &mut Draw, page: &mut Page) -> Form {
     let form = Form::new(draw);
     let body = page.title(draw, form.title);
-    let names: Vec<String> = form.lines.iter().map(|(field, _)| format!("{}:", field.printed())).collect();
-    let whole: Vec<String> =
-        names.iter().zip(&form.lines).map(|(name, (_, filled))| format!("{name} {filled}")).collect();
-    let height = page.fit(whole.iter().map(String::as_str), 300.0, draw.real(32.0, 37.0));
-    let left = draw.real(12.0, 18.0);
-    // All that was filled in begins at one line, or each right after its name.
-    let widest = page.widest(names.iter().map(String::as_str), height);
-    let filled = form.lines.iter().map(|(_, filled)| filled.as_str());
-    let aligned = draw.chance(0.5) && left + widest + 12.0 + page.widest(filled, height) < SIDE - 10.0;
-    let pitch = (SIDE - 10.0 - body) / form.lines.len().max(4) as f32;
-    let ruled = draw.chance(0.5);
-    if ruled {
-        rule(page, body, pitch, form.lines.len());
+    // A row is free above and below, for a frame.
+    let rows = spread(draw, form.lines.len(), body + 1, CELLS - 2);
+    if draw.chance(0.5) {
+        rules(page, &rows);
     } else {
-        frame(draw, page, body, pitch * form.lines.len() as f32);
+        frame(draw, page, rows[0], rows[rows.len() - 1] + 1);
     }
-    for (at, (name, (_, filled))) in names.iter().zip(&form.lines).enumerate() {
-        let y = body + (at as f32 + 0.5) * pitch;
-        let width = if aligned { widest } else { page.widest([name.as_str()], height) };
-        page.write(name, (left, y), height, Anchor::Left);
-        page.write(filled, (left + width + 12.0, y), height, Anchor::Left);
+    let names: Vec<String> = form.lines.iter().map(|(field, _)| format!("{}:", field.printed())).collect();
+    let longest = |lengths: &mut dyn Iterator<Item = usize>| lengths.max().expect("a form has lines");
+    let widest = longest(&mut names.iter().map(String::len));
+    // All that was filled in begins at one column, or each a space after its name.
+    let aligned =
+        draw.chance(0.5) && widest + 1 + longest(&mut form.lines.iter().map(|(_, filled)| filled.len())) <= CELLS;
+    let after = |name: &String| 1 + if aligned { widest } else { name.len() };
+    let whole = longest(&mut names.iter().zip(&form.lines).map(|(name, (_, filled))| after(name) + filled.len()));
+    let left = draw.between(0, (CELLS - whole).min(2));
+    for (row, (name, (_, filled))) in rows.into_iter().zip(names.iter().zip(&form.lines)) {
+        page.write(name, left, row);
+        page.write(filled, left + after(name), row);
     }
     form
 }
 
 /// A line below each field.
-fn rule(page: &mut Page, body: f32, pitch: f32, lines: usize) {
+fn rules(page: &mut Page, rows: &[usize]) {
     let color = page.ground.mix(page.ink, 0.3);
-    for at in 1..=lines {
-        let y = body + at as f32 * pitch;
-        page.canvas.line((8.0, y), (SIDE - 8.0, y), color, 2.0);
+    for row in rows {
+        page.canvas.fill(&rectangle((8.0, edge(row + 1)), SIDE - 16.0, 2.0), color);
     }
 }
 
-/// A box around all fields, in some forms tinted.
-fn frame(draw: &mut Draw, page: &mut Page, body: f32, height: f32) {
-    let path = rectangle((6.0, body), SIDE - 12.0, height + 2.0);
+/// A line above and below all fields, between which some forms are tinted.
+fn frame(draw: &mut Draw, page: &mut Page, first: usize, end: usize) {
     if draw.chance(0.5) {
-        page.canvas.fill(&path, page.ground.mix(page.colors[0], 0.12));
+        let tint = page.ground.mix(page.colors[0], 0.12);
+        page.canvas.fill(&rectangle((0.0, edge(first)), SIDE, edge(end - first)), tint);
     }
-    let rule = page.rule();
-    page.canvas.stroke(&path, rule, 2.0);
+    page.rule((0.0, edge(first) - 2.0), SIDE, 2.0);
+    page.rule((0.0, edge(end)), SIDE, 2.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Domain;
+
+    #[test]
+    fn what_is_filled_in_stands_after_its_field() {
+        for index in 0..200 {
+            let mut draw = Draw::new(Domain::Document, 9, index);
+            let mut page = Page::new(&mut draw);
+            let form = form(&mut draw, &mut page);
+            let texts = page.take_apart().0;
+            for (field, filled) in &form.lines {
+                let name = format!("{}:", field.printed());
+                let name = texts.iter().find(|text| text.content == name).expect("the field is printed");
+                let after = |text: &crate::document::page::Text| text.row == name.row && text.column > name.column;
+                let after: Vec<_> = texts.iter().filter(|text| after(text)).collect();
+                assert!(after.len() == 1 && after[0].content == *filled, "{name:?} on page {index}: {after:?}");
+                assert!(after[0].column > name.column + name.content.len(), "{name:?} on page {index}: {after:?}");
+            }
+        }
+    }
 }

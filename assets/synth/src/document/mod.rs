@@ -1,8 +1,7 @@
 //! Pages of print: bar, line and pie charts, tables and forms.
 //!
 //! They teach what a picture of shapes cannot: to read words and digits and to say which belongs to which. All that is
-//! asked is printed, in letters of nine pixels where the sheet is scaled to 112; lengths and areas are true to the
-//! numbers as well.
+//! asked is printed, each letter in a patch of its own; lengths and areas are true to the numbers as well.
 
 mod bars;
 mod chart;
@@ -53,6 +52,15 @@ impl Content {
         }
     }
 
+    /// How many bars, points, slices, rows or fields there are.
+    fn entries(&self) -> usize {
+        match self {
+            Self::Chart(chart) => chart.entries.len(),
+            Self::Table(table) => table.rows.len(),
+            Self::Form(form) => form.lines.len(),
+        }
+    }
+
     fn questions(&self, draw: &mut Draw) -> Vec<Question> {
         match self {
             Self::Chart(chart) => chart.questions(draw),
@@ -69,5 +77,5 @@ pub(crate) fn scene(draw: &mut Draw) -> Scene {
     let mut questions = content.questions(draw);
     questions.push(map("Map the words.", |at| page.word_at(at).unwrap_or(NOTHING.to_string())));
     questions.push(map("Map the letters.", |at| page.letter_at(at).map_or(NOTHING.to_string(), String::from)));
-    Scene { picture: page.finish(), questions }
+    Scene { picture: page.finish(), questions, items: content.entries() }
 }

@@ -1,15 +1,30 @@
 //! A sheet of paper in one style, and the list of what is written on it.
 //!
-//! Words are collected first and printed last, so nothing is ever drawn over them, and a test can ask where each of them
-//! stands and what lies below it.
+//! A page is written on like with a typewriter: each letter stands in the middle of a cell of its own, which are the
+//! patches that the demo model's vision tower cuts a picture into. Words are collected first and printed last, so
+//! nothing is ever drawn over them, and a test can ask where each of them stands and what lies below it.
 
 use image::RgbImage;
 
-use crate::canvas::{Anchor, Canvas, Rgb, SIDE, rectangle};
+use crate::canvas::{Canvas, Rgb, SIDE, rectangle};
 use crate::draw::Draw;
+use crate::map::CELL;
 
-/// The least text height, in units of the sheet: nine pixels where the sheet is scaled to 112, which still reads.
-pub(super) const SMALLEST: f32 = 28.0;
+/// Cells in a row, and rows.
+pub(super) const CELLS: usize = (SIDE / CELL) as usize;
+
+/// Where a column or a row of cells begins.
+pub(super) fn edge(cell: usize) -> f32 {
+    cell as f32 * CELL
+}
+
+/// The height of all text. Letters rise to 0.76 of it and hang down to 0.22: both stay in the row, and in little more
+/// they would not.
+const HEIGHT: f32 = 28.5;
+/// From the top of a row to what its letters stand on.
+const BASELINE: f32 = 21.75;
+/// The widest that the ink of a letter may be; only `W` is narrowed to this.
+const WIDEST: f32 = 26.0;
 
 const GROUNDS: [Rgb; 6] = [
     Rgb(255, 255, 255),
@@ -25,30 +40,20 @@ const COLORS: [Rgb; 6] =
     [Rgb(46, 98, 190), Rgb(240, 145, 40), Rgb(58, 150, 82), Rgb(204, 52, 56), Rgb(240, 208, 72), Rgb(136, 82, 176)];
 const WHITE: Rgb = Rgb(255, 255, 255);
 
-/// A word on a page.
+/// A word on a page, or a few.
 #[derive(Clone, Debug)]
 pub(super) struct Text {
     pub content: String,
-    at: (f32, f32),
-    pub height: f32,
-    anchor: Anchor,
+    /// The cell of its first letter.
+    pub column: usize,
+    pub row: usize,
     color: Rgb,
-    /// How wide it is.
-    width: f32,
 }
 
 impl Text {
-    /// What it covers: left, top, right, bottom.
-    pub fn area(&self) -> [f32; 4] {
-        let left = match self.anchor {
-            Anchor::Left => self.at.0,
-            Anchor::Middle => self.at.0 - self.width / 2.0,
-            Anchor::Right => self.at.0 - self.width,
-        };
-        // Capitals are 0.73 of the height, the letters that rise above them 0.76, and tails hang 0.24 below the line.
-        let tail = if self.content.contains(['g', 'j', 'p', 'q', 'y', 'J']) { 0.24 } else { 0.02 };
-        let (above, below) = (0.40 * self.height, (0.365 + tail) * self.height);
-        [left, self.at.1 - above, left + self.width, self.at.1 + below]
+    /// Its letters, which are ASCII, and the column of each; a space is none.
+    pub fn letters(&self) -> impl Iterator<Item = (usize, char)> {
+        self.content.chars().enumerate().map(|(at, letter)| (self.column + at, letter)).filter(|of| of.1 != ' ')
     }
 }
 
@@ -72,35 +77,20 @@ impl Page {
         Self { canvas: Canvas::new(ground), ground, ink, colors, texts: Vec::new() }
     }
 
-    /// Writes in the page's ink; see [`Canvas::text`].
-    pub fn write(&mut self, content: &str, at: (f32, f32), height: f32, anchor: Anchor) {
-        self.write_in(self.ink, content, at, height, anchor);
+    /// Writes in the page's ink, one letter a cell, a space in one too.
+    pub fn write(&mut self, content: &str, column: usize, row: usize) {
+        self.write_in(self.ink, content, column, row);
     }
 
-    fn write_in(&mut self, color: Rgb, content: &str, at: (f32, f32), height: f32, anchor: Anchor) {
-        let width = self.canvas.text_width(content, height);
-        let text = Text { content: content.to_owned(), at, height, anchor, color, width };
-        let [left, top, right, bottom] = text.area();
-        debug_assert!(left.min(top) >= 0.0 && right.max(bottom) <= SIDE, "{text:?} leaves the sheet");
-        self.texts.push(text);
+    fn write_in(&mut self, color: Rgb, content: &str, column: usize, row: usize) {
+        debug_assert!(column + content.len() <= CELLS && row < CELLS, "{content} in {column}, {row} leaves the sheet");
+        self.texts.push(Text { content: content.to_owned(), column, row, color });
     }
 
-    /// How wide the widest of some words is.
-    pub fn widest<'a>(&self, words: impl IntoIterator<Item = &'a str>, height: f32) -> f32 {
-        words.into_iter().map(|word| self.canvas.text_width(word, height)).fold(0.0, f32::max)
-    }
-
-    /// The greatest height up to `limit` at which none of the words is wider than this.
-    pub fn fit<'a>(&self, words: impl IntoIterator<Item = &'a str>, width: f32, limit: f32) -> f32 {
-        // The width of a word is proportional to its height.
-        (limit * width / self.widest(words, limit)).min(limit)
-    }
-
-    /// Prints a title, where there is one, in one of three manners; returns where the rest of the page begins.
-    pub fn title(&mut self, draw: &mut Draw, title: Option<&str>) -> f32 {
-        let Some(title) = title else { return 8.0 };
-        let height = draw.real(30.0, 34.0);
-        let band = rectangle((0.0, 0.0), SIDE, 46.0);
+    /// Prints a title into the first row, where there is one, in one of three manners; returns the first free row.
+    pub fn title(&mut self, draw: &mut Draw, title: Option<&str>) -> usize {
+        let Some(title) = title else { return 0 };
+        let band = rectangle((0.0, 0.0), SIDE, CELL);
         let color = match draw.below(3) {
             0 => self.ink,
             1 => {
@@ -112,8 +102,9 @@ impl Page {
                 WHITE
             }
         };
-        self.write_in(color, title, (SIDE / 2.0, 23.0), height, Anchor::Middle);
-        52.0
+        let column = if draw.chance(0.5) { (CELLS - title.len()) / 2 } else { 0 };
+        self.write_in(color, title, column, 0);
+        1
     }
 
     /// The letter at a place, if one is there.
@@ -136,28 +127,28 @@ impl Page {
 
     /// The text at a place, and which of its letters is there; none where that is a space.
     fn text_at(&self, (x, y): (f32, f32)) -> Option<(&str, usize)> {
-        let holds = |text: &&Text| {
-            let [left, top, right, bottom] = text.area();
-            (left..right).contains(&x) && (top..bottom).contains(&y)
-        };
-        let text = self.texts.iter().find(holds)?;
-        let mut pen = text.area()[0];
-        let index = text.content.chars().position(|letter| {
-            pen += self.canvas.text_width(letter.encode_utf8(&mut [0; 4]), text.height);
-            x < pen
-        })?;
-        text.content.chars().nth(index).filter(|letter| *letter != ' ').map(|_| (text.content.as_str(), index))
+        let (column, row) = ((x / CELL) as usize, (y / CELL) as usize);
+        let holds = |text: &&Text| text.row == row && text.letters().any(|(at, _)| at == column);
+        self.texts.iter().find(holds).map(|text| (text.content.as_str(), column - text.column))
     }
 
     /// The colour of frames and rules, which must not be taken for letters.
-    pub fn rule(&self) -> Rgb {
+    pub fn rule_color(&self) -> Rgb {
         self.ground.mix(self.ink, 0.45)
+    }
+
+    /// Draws a rule or an axis, a narrow rectangle, by its left upper corner.
+    pub fn rule(&mut self, corner: (f32, f32), width: f32, height: f32) {
+        self.canvas.fill(&rectangle(corner, width, height), self.rule_color());
     }
 
     /// Prints what was written.
     pub fn finish(mut self) -> RgbImage {
         for text in &self.texts {
-            self.canvas.text(&text.content, text.at, text.height, text.anchor, text.color);
+            for (column, letter) in text.letters() {
+                let at = (edge(column) + CELL / 2.0, edge(text.row) + BASELINE);
+                self.canvas.letter(letter, at, HEIGHT, WIDEST, text.color);
+            }
         }
         self.canvas.finish()
     }
@@ -167,4 +158,21 @@ impl Page {
     pub fn take_apart(self) -> (Vec<Text>, RgbImage) {
         (self.texts, self.canvas.finish())
     }
+
+    /// Takes away all letters but those in cells, column and row, that are to be kept.
+    #[cfg(test)]
+    pub fn keep(&mut self, kept: impl Fn(usize, usize) -> bool) {
+        for text in &mut self.texts {
+            let (column, row) = (text.column, text.row);
+            let letters = text.content.chars().enumerate();
+            text.content = letters.map(|(at, letter)| if kept(column + at, row) { letter } else { ' ' }).collect();
+        }
+    }
+}
+
+/// Rows for some lines from one row to another, all as far apart, with free rows between.
+pub(super) fn spread(draw: &mut Draw, count: usize, first: usize, last: usize) -> Vec<usize> {
+    let pitch = draw.between(2, ((last - first) / (count - 1)).min(3));
+    let first = draw.between(first, last - pitch * (count - 1));
+    (0..count).map(|at| first + pitch * at).collect()
 }

@@ -1,61 +1,39 @@
-//! Pie charts: slices from the top on clockwise, with a legend at the right or below that says what each is.
+//! Pie charts: slices from the top on clockwise, with a legend below that says what each is.
 
 use std::f32::consts::TAU;
 
 use super::chart::{Chart, Mark};
-use super::page::Page;
-use crate::canvas::{Anchor, SIDE, circle, polygon, rectangle};
+use super::page::{CELLS, Page, edge};
+use super::words::LONGEST;
+use crate::canvas::{SIDE, circle, polygon, rectangle};
 use crate::draw::Draw;
+use crate::map::CELL;
 
-/// Width and height of a legend's patch of colour.
-const PATCH: f32 = 22.0;
-/// From the patch to its text.
-const GAP: f32 = 6.0;
+/// What is free between the edge of a cell and a legend's patch of colour in it.
+const AROUND: f32 = 3.0;
+/// What is free above and below the pie.
+const MARGIN: f32 = 6.0;
 
 /// Draws a pie chart.
 pub(super) fn pie(draw: &mut Draw, page: &mut Page) -> Chart {
-    let chart = Chart::new(draw, page, Mark::Slice, 3..=4, 84.0);
+    let chart = Chart::new(draw, Mark::Slice, 3..=4, LONGEST);
     let body = page.title(draw, chart.title);
     let legend: Vec<String> = chart.entries.iter().map(|of| format!("{} {}", of.label.printed, of.value)).collect();
-    if draw.chance(0.5) {
-        legend_right(draw, page, &chart, &legend, body);
-    } else {
-        legend_below(draw, page, &chart, &legend, body);
+    let first = CELLS - legend.len() - draw.below(2);
+    let room = edge(first - body);
+    let radius = draw.real(0.9, 1.0) * (room / 2.0 - MARGIN);
+    let aside = draw.real(-40.0, 40.0);
+    slices(page, &chart, (SIDE / 2.0 + aside, edge(body) + room / 2.0), radius);
+    let longest = legend.iter().map(String::len).max().expect("a chart has entries");
+    let gap = draw.between(1, 2);
+    let left = draw.between(0, CELLS - gap - longest);
+    for (at, text) in legend.iter().enumerate() {
+        let corner = (edge(left) + AROUND, edge(first + at) + AROUND);
+        let color = page.colors[at];
+        page.canvas.fill(&rectangle(corner, CELL - 2.0 * AROUND, CELL - 2.0 * AROUND), color);
+        page.write(text, left + gap, first + at);
     }
     chart
-}
-
-fn legend_right(draw: &mut Draw, page: &mut Page, chart: &Chart, legend: &[String], body: f32) {
-    let height = page.fit(legend.iter().map(String::as_str), 142.0, draw.real(30.0, 33.0));
-    let left = SIDE - 6.0 - page.widest(legend.iter().map(String::as_str), height) - PATCH - GAP;
-    let radius = (left / 2.0 - 8.0).min(95.0);
-    let middle = (body + SIDE) / 2.0;
-    slices(page, chart, (left / 2.0, middle), radius);
-    let pitch = height + draw.real(10.0, 22.0);
-    for (at, text) in legend.iter().enumerate() {
-        let y = middle + (at as f32 - (legend.len() - 1) as f32 / 2.0) * pitch;
-        item(page, at, text, (left, y), height);
-    }
-}
-
-fn legend_below(draw: &mut Draw, page: &mut Page, chart: &Chart, legend: &[String], body: f32) {
-    let room = SIDE / 2.0 - PATCH - GAP - 6.0;
-    let height = page.fit(legend.iter().map(String::as_str), room, draw.real(29.0, 32.0));
-    let pitch = height + draw.real(6.0, 10.0);
-    let last = SIDE - 0.75 * height;
-    let radius = ((last - pitch - 0.6 * height - body) / 2.0 - 2.0).min(110.0);
-    slices(page, chart, (SIDE / 2.0, body + radius + 2.0), radius);
-    for (at, text) in legend.iter().enumerate() {
-        let y = if at < 2 { last - pitch } else { last };
-        item(page, at, text, (4.0 + (at % 2) as f32 * SIDE / 2.0, y), height);
-    }
-}
-
-/// One line of the legend: patch and text.
-fn item(page: &mut Page, at: usize, text: &str, (left, y): (f32, f32), height: f32) {
-    let color = page.colors[at];
-    page.canvas.fill(&rectangle((left, y - PATCH / 2.0), PATCH, PATCH), color);
-    page.write(text, (left + PATCH + GAP, y), height, Anchor::Left);
 }
 
 /// Where a slice begins and ends, in turns from the top.
@@ -82,7 +60,7 @@ fn slices(page: &mut Page, chart: &Chart, center: (f32, f32), radius: f32) {
     for (begin, _) in turns(chart) {
         page.canvas.line(center, rim(begin), page.ground, 2.5);
     }
-    let rule = page.rule();
+    let rule = page.rule_color();
     page.canvas.stroke(&circle(center, radius), rule, 1.5);
 }
 
@@ -96,7 +74,7 @@ mod tests {
         for index in 0..50 {
             let mut draw = Draw::new(Domain::Document, 7, index);
             let mut page = Page::new(&mut draw);
-            let chart = Chart::new(&mut draw, &page, Mark::Slice, 3..=4, 90.0);
+            let chart = Chart::new(&mut draw, Mark::Slice, 3..=4, 5);
             slices(&mut page, &chart, (150.0, 150.0), 100.0);
             let colors = page.colors.clone();
             let (_, picture) = page.take_apart();
@@ -110,6 +88,25 @@ mod tests {
                 let share = 100.0 * area(at) / whole;
                 // The lines between slices take a larger part of a small one.
                 assert!((share - entry.value as f32).abs() < 2.0, "{share} for {}", entry.value);
+            }
+        }
+    }
+
+    #[test]
+    fn the_legend_has_the_colours_of_the_slices() {
+        for index in 0..100 {
+            let mut draw = Draw::new(Domain::Document, 7, index);
+            let mut page = Page::new(&mut draw);
+            let chart = pie(&mut draw, &mut page);
+            let colors = page.colors.clone();
+            let (texts, picture) = page.take_apart();
+            for (entry, color) in chart.entries.iter().zip(colors) {
+                let said = format!("{} {}", entry.label.printed, entry.value);
+                let text = texts.iter().find(|text| text.content == said).expect("a line of the legend");
+                let is_patch = |x: u32, y: u32| picture.get_pixel(x, y).0 == [color.0, color.1, color.2];
+                let (left, top) = (28 * text.column as u32, 28 * text.row as u32);
+                let patch = (0..left).filter(|x| is_patch(*x, top + 14)).count();
+                assert!(patch == 22 && !is_patch(left - 1, top + 14), "{patch} for {said} on page {index}");
             }
         }
     }

@@ -1,11 +1,11 @@
 //! Tables: a header, and three or four rows of a name and two numbers.
 
 use super::numbers::Range;
-use super::page::{Page, SMALLEST};
+use super::page::{CELLS, Page, edge};
 use super::wording::{about_page, ask, heading, yes_no};
-use super::words::{COLUMNS, THEMES, Word};
+use super::words::{COLUMNS, LONGEST, THEMES, Word};
 use crate::Question;
-use crate::canvas::{Anchor, SIDE, rectangle};
+use crate::canvas::{SIDE, rectangle};
 use crate::draw::Draw;
 
 const CELL: &[&str] = &[
@@ -22,8 +22,11 @@ const FACT: &[&str] = &[
     "Is {value} in row {row}, column {column}?",
 ];
 const KIND: &str = "table";
-/// From the edge of the sheet.
-const MARGIN: f32 = 6.0;
+/// The last cells of the two columns of numbers. The names before them have at most five letters, the headings two and
+/// three: a cell is free between any two.
+const ENDS: [usize; 2] = [LONGEST + 2, CELLS - 1];
+/// How thick a rule is.
+const RULE: f32 = 2.0;
 
 /// What a table says.
 #[derive(Clone, Debug)]
@@ -84,80 +87,108 @@ impl Table {
     }
 }
 
-/// Where the parts of a table stand.
+/// Where the lines of a table stand.
 struct Grid {
-    top: f32,
-    /// Height of a row.
-    pitch: f32,
-    /// Right end of the names.
-    names: f32,
-    /// Width of a column of numbers.
-    column: f32,
+    /// The first row of the header.
+    top: usize,
+    /// Rows of a line. The last of them is written in, so that a rule above it touches no letter.
+    pitch: usize,
+    /// The header, and those below.
+    lines: usize,
 }
 
 impl Grid {
-    fn new(draw: &mut Draw, page: &Page, table: &Table) -> (Self, f32) {
-        let names: Vec<&str> = table.rows.iter().map(|(row, _)| row.printed).chain(table.title).collect();
-        let height = page.fit(names.iter().copied(), 124.0, draw.real(31.0, 36.0)).max(SMALLEST);
-        let names = MARGIN + page.widest(names, height) + 16.0;
-        let column = (SIDE - MARGIN - names) / 2.0;
-        let height = page.fit(table.columns, column - 8.0, height);
-        let lines = (table.rows.len() + 1) as f32;
-        let pitch = draw.real(50.0, (SIDE - 2.0 * MARGIN) / lines);
-        let top = draw.real(MARGIN, SIDE - MARGIN - lines * pitch + 0.01);
-        (Self { top, pitch, names, column }, height)
+    /// The first row of a line, and of what follows the last.
+    fn begin(&self, line: usize) -> usize {
+        self.top + line * self.pitch
     }
 
-    fn row(&self, at: usize) -> f32 {
-        self.top + at as f32 * self.pitch
+    /// The row that a line is written in.
+    fn row(&self, line: usize) -> usize {
+        self.begin(line + 1) - 1
     }
 }
 
 /// Draws a table.
 pub(super) fn table(draw: &mut Draw, page: &mut Page) -> Table {
     let table = Table::new(draw);
-    let (grid, height) = Grid::new(draw, page, &table);
-    rules(draw, page, &grid, table.rows.len() + 1);
-    let line = |at: usize| grid.row(at) + grid.pitch / 2.0;
-    let middle = |column: usize| grid.names + (column as f32 + 0.5) * grid.column;
+    let manner = *draw.pick(&[Manner::Ruled, Manner::Zebra, Manner::Grid]);
+    // Where rules are, a row is free for them.
+    let pitch = if manner == Manner::Zebra { draw.between(1, 2) } else { 2 };
+    let lines = table.rows.len() + 1;
+    // A rule may follow the last line.
+    let top = draw.between(0, (CELLS - 1 - lines * pitch).min(3));
+    let grid = Grid { top, pitch, lines };
+    rules(page, manner, &grid);
+    let names = table.rows.iter().map(|(row, _)| *row).map(|row| row.printed).chain(table.title);
+    let left = draw.between(0, LONGEST - names.map(str::len).max().expect("a table has rows"));
     if let Some(title) = table.title {
-        page.write(title, (MARGIN + 6.0, line(0)), height, Anchor::Left);
+        page.write(title, left, grid.row(0));
     }
-    for (column, heading) in table.columns.iter().enumerate() {
-        page.write(heading, (middle(column), line(0)), height, Anchor::Middle);
+    for (heading, end) in table.columns.iter().zip(ENDS) {
+        page.write(heading, end + 1 - heading.len(), grid.row(0));
     }
     for (at, (row, values)) in table.rows.iter().enumerate() {
-        page.write(row.printed, (MARGIN + 6.0, line(at + 1)), height, Anchor::Left);
-        for (column, value) in values.iter().enumerate() {
-            page.write(&value.to_string(), (middle(column), line(at + 1)), height, Anchor::Middle);
+        page.write(row.printed, left, grid.row(at + 1));
+        for (value, end) in values.iter().map(u32::to_string).zip(ENDS) {
+            page.write(&value, end + 1 - value.len(), grid.row(at + 1));
         }
     }
     table
 }
 
-/// Draws what keeps header, rows and columns apart.
-fn rules(draw: &mut Draw, page: &mut Page, grid: &Grid, lines: usize) {
-    let manner = *draw.pick(&[Manner::Ruled, Manner::Zebra, Manner::Grid]);
-    let (width, bottom) = (SIDE - 2.0 * MARGIN, grid.row(lines));
+/// Draws what keeps header, rows and columns apart, along the edges of cells.
+fn rules(page: &mut Page, manner: Manner, grid: &Grid) {
     let (head, stripe) = (page.ground.mix(page.colors[0], 0.32), page.ground.mix(page.colors[0], 0.12));
-    page.canvas.fill(&rectangle((MARGIN, grid.top), width, grid.pitch), head);
-    let rule = page.rule();
-    for at in 1..lines {
-        let y = grid.row(at);
-        if manner == Manner::Zebra {
-            if at % 2 == 0 {
-                page.canvas.fill(&rectangle((MARGIN, y), width, grid.pitch), stripe);
-            }
-        } else {
-            page.canvas.line((MARGIN, y), (SIDE - MARGIN, y), rule, 2.0);
-        }
+    let y = |line: usize| edge(grid.begin(line));
+    let fill = |page: &mut Page, line: usize, color| {
+        page.canvas.fill(&rectangle((0.0, y(line)), SIDE, edge(grid.pitch)), color);
+    };
+    fill(page, 0, head);
+    if manner == Manner::Zebra {
+        (2..grid.lines).step_by(2).for_each(|line| fill(page, line, stripe));
+    } else {
+        (1..grid.lines).for_each(|line| page.rule((0.0, y(line)), SIDE, RULE));
     }
     if manner == Manner::Grid {
-        for x in [grid.names, grid.names + grid.column] {
-            page.canvas.line((x, grid.top), (x, bottom), rule, 2.0);
+        page.rule((0.0, y(0)), SIDE, RULE);
+        for end in ENDS {
+            // Before the two or three cells of the column, in the free one.
+            let begin = if end == CELLS - 1 { end - 2 } else { end - 1 };
+            page.rule((edge(begin) - RULE, y(0)), RULE, y(grid.lines) - y(0));
         }
     }
     if manner != Manner::Ruled {
-        page.canvas.stroke(&rectangle((MARGIN, grid.top), width, bottom - grid.top), rule, 2.0);
+        page.rule((0.0, y(grid.lines)), SIDE, RULE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Domain;
+    use crate::document::page::Text;
+
+    #[test]
+    fn a_value_stands_in_the_row_of_its_name_and_below_its_heading() {
+        for index in 0..200 {
+            let mut draw = Draw::new(Domain::Document, 8, index);
+            let mut page = Page::new(&mut draw);
+            let table = table(&mut draw, &mut page);
+            let texts = page.take_apart().0;
+            let find = |content: &str| texts.iter().find(|text| text.content == content).expect("it is printed");
+            let end = |text: &Text| text.column + text.content.len();
+            for (row, values) in &table.rows {
+                let name = find(row.printed);
+                for (value, heading) in values.iter().zip(table.columns) {
+                    let (value, heading) = (find(&value.to_string()), find(heading));
+                    assert!(value.row == name.row && value.row > heading.row, "{value:?} on page {index}");
+                    assert!(end(value) == end(heading) && end(name) < heading.column, "{value:?} on page {index}");
+                    assert!(table.title.is_none_or(|title| end(find(title)) < heading.column), "page {index}");
+                }
+            }
+            let rows: std::collections::BTreeSet<usize> = texts.iter().map(|text| text.row).collect();
+            assert_eq!(rows.len(), table.rows.len() + 1);
+        }
     }
 }

@@ -156,11 +156,14 @@ pub(super) static ITEMS: Theme = Theme {
     titles: &["Stock", "Sales"],
 };
 
+/// Letters of the longest label and of the longest title.
+pub(super) const LONGEST: usize = 5;
+
 /// All themes.
 pub(super) static THEMES: [&Theme; 8] = [&MONTHS, &DAYS, &FOODS, &CITIES, &PEOPLE, &ANIMALS, &SPORTS, &ITEMS];
 
-/// What the two columns of a table are headed.
-pub(super) const COLUMNS: [[&str; 2]; 4] = [["In", "Out"], ["Min", "Max"], ["Win", "Loss"], ["Buy", "Sell"]];
+/// What the two columns of a table are headed: two letters, and at most three.
+pub(super) const COLUMNS: [[&str; 2]; 4] = [["In", "Out"], ["On", "Off"], ["Me", "You"], ["AM", "PM"]];
 
 /// What a printed form is headed.
 pub(super) const FORM_TITLES: [&str; 3] = ["Order", "Visit", "Bill"];
@@ -175,11 +178,14 @@ mod tests {
     fn a_label_names_one_thing_and_is_short() {
         let mut seen = BTreeSet::new();
         for word in THEMES.iter().flat_map(|theme| theme.words) {
-            assert!(word.printed.len() <= 5 && word.printed.is_ascii(), "{}", word.printed);
+            assert!(word.printed.len() <= LONGEST && word.printed.is_ascii(), "{}", word.printed);
             assert!(word.full.starts_with(word.printed), "{} for {}", word.full, word.printed);
             assert!(seen.insert(word.printed), "{} twice", word.printed);
         }
         println!("{} labels", seen.len());
+        let mut titles = THEMES.iter().flat_map(|theme| theme.titles).chain(&FORM_TITLES);
+        assert!(titles.all(|title| title.len() <= LONGEST && title.is_ascii()));
+        assert!(COLUMNS.iter().all(|[first, second]| first.len() == 2 && second.len() <= 3));
         for heading in COLUMNS.as_flattened() {
             assert!(seen.insert(heading), "{heading} is a label too");
         }

@@ -5,12 +5,16 @@ use super::outline::distance;
 use super::shape::Shape;
 use crate::canvas::SIDE;
 use crate::draw::Draw;
+use crate::map::CELL;
 
 /// The most objects in a scene.
 pub(super) const MOST: usize = 6;
 
 /// Free space between two objects, and between an object and the edge of the sheet.
 const GAP: f32 = 5.0;
+
+/// How often objects may touch.
+const TOUCHING: f32 = 0.3;
 
 /// How much of the smaller one's reach another may cover where objects touch: about a sixth of its area.
 const OVERLAP: f32 = 0.4;
@@ -25,7 +29,7 @@ enum Spacing {
 /// Draws the objects of a scene, the larger before the smaller: in this order none is hidden by one that is larger.
 pub(super) fn arrange(draw: &mut Draw) -> Vec<Object> {
     let count = draw.between(1, MOST);
-    let spacing = if draw.chance(0.4) { Spacing::Touching } else { Spacing::Apart };
+    let spacing = if draw.chance(TOUCHING) { Spacing::Touching } else { Spacing::Apart };
     // Of few colours or shapes, so that there are also scenes with many of one kind.
     let (of_colors, of_shapes) = (draw.between(1, Color::ALL.len()), draw.between(1, Shape::ALL.len()));
     let colors = draw.sample(&Color::ALL, of_colors);
@@ -48,12 +52,22 @@ fn attempt(count: usize, colors: &[Color], shapes: &[Shape], spacing: Spacing, d
             // Few would be in the middle of the sheet by chance.
             let middle = objects.is_empty() && draw.chance(0.25);
             let room = if middle { 20.0 } else { SIDE / 2.0 - object.reach() - GAP };
-            object.center = (SIDE / 2.0 + draw.real(-room, room), SIDE / 2.0 + draw.real(-room, room));
-            objects.iter().all(|other| fit(&object, other, spacing)).then_some(object)
+            let mut place = || on_grid(SIDE / 2.0 + draw.real(-room, room), object.size);
+            object.center = (place(), place());
+            let inside = |at: f32| (at - SIDE / 2.0).abs() <= room;
+            let fits = inside(object.center.0) && inside(object.center.1);
+            (fits && objects.iter().all(|other| fit(&object, other, spacing))).then_some(object)
         });
         objects.push(placed?);
     }
     Some(objects)
+}
+
+/// The place next to this one where an object of this size covers whole cells of the [map](crate::map): small ones two in
+/// a row, medium ones three, large ones four. Each then looks the same wherever it is, and is learnt sooner.
+fn on_grid(at: f32, size: Size) -> f32 {
+    let first = if size == Size::Medium { CELL / 2.0 } else { 0.0 };
+    ((at - first) / CELL).round() * CELL + first
 }
 
 /// Whether two objects may lie as they do.
@@ -104,6 +118,9 @@ mod tests {
             for (index, one) in objects.iter().enumerate() {
                 let room = one.reach() + GAP - 0.01..=SIDE - one.reach() - GAP + 0.01;
                 assert!(room.contains(&one.center.0) && room.contains(&one.center.1));
+                // Whole cells: edges or middles of a grid of twelve.
+                let middle = if one.size == Size::Medium { 14.0 } else { 0.0 };
+                assert!([one.center.0, one.center.1].iter().all(|at| at % 28.0 == middle), "{:?}", one.center);
                 for other in &objects[..index] {
                     let deep = one.reach() + other.reach() - distance(one.center, other.center);
                     assert!(deep <= OVERLAP * one.reach().min(other.reach()) + 0.01);

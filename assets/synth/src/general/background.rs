@@ -44,9 +44,9 @@ impl Background {
         let mut jitter = |part: u8| (f32::from(part) + shade + draw.real(-2.0, 2.0)) as u8;
         let value = Rgb(jitter(r), jitter(g), jitter(b));
         let mut canvas = Canvas::new(value);
-        match draw.below(3) {
-            0 => {}
-            1 => fade(&mut canvas, draw),
+        match draw.below(4) {
+            0 | 1 => {}
+            2 => fade(&mut canvas, draw),
             _ => roughen(&mut canvas, draw),
         }
         canvas

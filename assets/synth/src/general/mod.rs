@@ -47,7 +47,8 @@ pub(crate) fn scene(draw: &mut Draw) -> Scene {
 fn draw_scene(objects: &[Object], background: Background, draw: &mut Draw) -> Scene {
     let mut canvas = background.sheet(draw);
     objects.iter().for_each(|object| object.paint(&mut canvas));
-    Scene { picture: canvas.finish(), questions: Asker::ask_all(objects, background, draw) }
+    let questions = Asker::ask_all(objects, background, draw);
+    Scene { picture: canvas.finish(), questions, items: objects.len() }
 }
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl Object {
     /// One of this look that is yet to be placed. Small ones are plain: nothing on them would survive scaling.
     pub fn new(shape: Shape, color: Color, size: Size, draw: &mut Draw) -> Self {
         let texture = if size == Size::Small { Texture::Plain } else { *draw.pick(&Texture::ALL) };
-        let radius = size.radius() * draw.real(0.94, 1.06);
+        let radius = size.radius() * draw.real(0.97, 1.03);
         let Rgb(r, g, b) = color.value();
         // Mostly lighter or darker, hardly another hue: white must not become pink.
         let shade = draw.real(-7.0, 7.0);
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn sizes_and_colors_stay_apart_with_their_jitter() {
         let sizes = Size::ALL.map(Size::radius);
-        assert!(sizes.windows(2).all(|pair| pair[1] * 0.94 > 1.3 * pair[0] * 1.06));
+        assert!(sizes.windows(2).all(|pair| pair[1] * 0.97 > 1.3 * pair[0] * 1.03));
         let far = |a: Rgb, b: Rgb| a.0.abs_diff(b.0).max(a.1.abs_diff(b.1)).max(a.2.abs_diff(b.2));
         for (index, one) in Color::ALL.iter().enumerate() {
             assert!(far(one.value(), one.tone(one.value())) > 70, "{}", one.name());

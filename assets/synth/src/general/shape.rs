@@ -65,13 +65,13 @@ impl Shape {
         }
     }
 
-    /// How far it may be turned, in degrees, and still be called what it is: a square on its corner is a diamond.
+    /// How far it may be turned, in degrees: a square on its corner is a diamond.
     pub fn sway(self) -> f32 {
         match self {
             Self::Circle => 0.0,
-            Self::Square | Self::Cross => 9.0,
-            Self::Triangle | Self::Heart => 12.0,
-            Self::Star => 18.0,
+            Self::Square | Self::Cross => 4.0,
+            Self::Triangle | Self::Heart => 6.0,
+            Self::Star => 8.0,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn scene(draw: &mut Draw) -> Scene {
     let picture = tissue::picture(&field, draw);
     let mut questions = questions::ask(&field.findings, draw);
     questions.push(map("Map the tissue.", |at| field.layout.thing_at(at).to_string()));
-    Scene { picture, questions }
+    Scene { picture, questions, items: field.layout.nuclei.len() }
 }
 
 #[cfg(test)]
