@@ -14,6 +14,7 @@ mod cube;
 mod dropout;
 mod embedding;
 mod expert_group;
+mod flex;
 mod gradients;
 mod host;
 mod kv_write;
@@ -47,7 +48,7 @@ pub use sample::{NO_TOKEN, SampleParams, SampleState, sample};
 pub use tape::with_composed_gradients;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Backend, TensorMetadata, backend_extension};
 
 /// The operations a device must offer beyond burn's own. The default bodies are the composed ones.
 #[backend_extension(Cube, Flex, Autodiff)]
@@ -365,5 +366,3 @@ pub trait MoleOps: Backend {
         cross_entropy::composed_chunk_backward::<Self>(logits, targets, stats, dloss, first)
     }
 }
-
-impl MoleOps for Flex {}
