@@ -125,6 +125,44 @@ impl MoleOps for Flex {
         }
         (Flex::float_cat(dq, 0), Flex::float_cat(dk, 0), Flex::float_cat(dv, 0))
     }
+
+    fn cross_entropy_chunk(logits: Floats, targets: Ints, before: Floats, first: usize) -> Floats {
+        let [rows, columns] = logits.shape().dims();
+        let (mut logits, before) = (host::floats::<Flex>(logits), host::floats::<Flex>(before));
+        let targets = host::ints::<Flex>(targets);
+        let mut stats = Vec::with_capacity(3 * rows);
+        for ((row, before), target) in logits.chunks_exact_mut(columns).zip(before.chunks_exact(3)).zip(targets) {
+            let column = usize::try_from(target).ok().and_then(|target| target.checked_sub(first));
+            let target = column.and_then(|column| row.get(column)).copied().unwrap_or(before[2]);
+            let most = largest(row).max(before[0]);
+            row.iter_mut().for_each(|value| *value = exp(*value - most));
+            stats.extend([most, sum(row) + before[1] * exp(before[0] - most), target]);
+        }
+        tensor(stats, Shape::new([rows, 3]))
+    }
+
+    fn cross_entropy_chunk_backward(
+        logits: Floats,
+        targets: Ints,
+        stats: Floats,
+        dloss: Floats,
+        first: usize,
+    ) -> Floats {
+        let shape = logits.shape();
+        let [_, columns] = shape.dims();
+        let (mut values, stats) = (host::floats::<Flex>(logits), host::floats::<Flex>(stats));
+        let (dloss, targets) = (host::floats::<Flex>(dloss), host::ints::<Flex>(targets));
+        let of_rows = stats.chunks_exact(3).zip(dloss).zip(targets);
+        for (row, ((stats, dloss), target)) in values.chunks_exact_mut(columns).zip(of_rows) {
+            let (most, factor) = (stats[0], dloss / stats[1]);
+            row.iter_mut().for_each(|value| *value = factor * exp(*value - most));
+            let column = usize::try_from(target).ok().and_then(|target| target.checked_sub(first));
+            if let Some(value) = column.and_then(|column| row.get_mut(column)) {
+                *value -= dloss;
+            }
+        }
+        tensor(values, shape)
+    }
 }
 
 /// One row of a batch in attention. Heads of a group share a key head: their queries are rows of one product.
@@ -300,7 +338,7 @@ fn exp(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{activation, attention, norm};
+    use super::super::{activation, attention, cross_entropy, norm};
     use burn::backend::ops::IntTensorOps;
 
     use super::*;
@@ -371,6 +409,22 @@ mod tests {
         let (expected_gate, expected_up) = activation::composed_swiglu_backward::<Flex>(d, a, b);
         close("swiglu backward, gate", dgate, expected_gate);
         close("swiglu backward, up", dup, expected_up);
+    }
+
+    #[test]
+    fn a_chunk_of_the_loss_agrees_with_the_composed_one() {
+        // The target is in this chunk, before it, and behind it.
+        let targets = ints(&[103, 40, 200], &[3]);
+        let (logits, dloss) = (numbers(&[3, 37], 1), numbers(&[3], 2));
+        let before = tensor(vec![1.0, 4.0, 0.5, -3.4e38, 0.0, 0.0, 9.0, 2.0, -1.0], Shape::new([3, 3]));
+        let stats = cross_entropy::composed_chunk::<Flex>(logits.clone(), targets.clone(), before.clone(), 100);
+        let ours = Flex::cross_entropy_chunk(logits.clone(), targets.clone(), before, 100);
+        close("statistics", ours, stats.clone());
+        let inputs = (logits, targets, stats, dloss);
+        let (a, b, c, d) = inputs.clone();
+        let ours = Flex::cross_entropy_chunk_backward(a, b, c, d, 100);
+        let (a, b, c, d) = inputs;
+        close("gradient", ours, cross_entropy::composed_chunk_backward::<Flex>(a, b, c, d, 100));
     }
 
     #[test]
