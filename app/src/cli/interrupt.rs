@@ -22,9 +22,10 @@ pub fn install(engine: &Engine) -> anyhow::Result<()> {
     let mut last: Option<Instant> = None;
     ctrlc::set_handler(move || {
         let working = WORKING.load(Ordering::SeqCst);
-        if working && last.replace(Instant::now()).is_some_and(|last| last.elapsed() < ONE_SIGNAL) {
+        if working && last.is_some_and(|last| last.elapsed() < ONE_SIGNAL) {
             return;
         }
+        last = Some(Instant::now());
         let first = !STOPPING.swap(true, Ordering::SeqCst);
         if working && first {
             if let Ok(commands) = commands.lock() {
