@@ -324,6 +324,36 @@ fn a_windows_gradient_is_the_same_on_one_core_and_on_three() {
 }
 
 /// The least mixture there is: one expert, to which every token goes with probability 1.
+/// Each part at its own rate: where that is zero it stays, where it is not it moves.
+#[test]
+fn vision_tower_and_projector_have_rates_of_their_own() {
+    let run = json("full.json");
+    let values = |learner: &mut Learner| {
+        let mut values = Values(BTreeMap::new());
+        learner.visit(&mut values);
+        values.0
+    };
+    for resting in ["vision_tower", "multi_modal_projector", "language_model"] {
+        let rate = |part: &str| if part == resting { 0.0 } else { 1e-3 };
+        let rates = Rates {
+            lr: rate("language_model"),
+            projector_lr: rate("multi_modal_projector"),
+            vision_lr: rate("vision_tower"),
+        };
+        let mut learner = Learner::new(model("full", &run, &ComputeDevice::cpu().burn), &config(&run));
+        let before = values(&mut learner);
+        let go = &mut || ControlFlow::Continue(());
+        pollster::block_on(learner.step(&windows()[0], 0, rates, go)).unwrap().unwrap();
+        for part in ["vision_tower", "multi_modal_projector", "language_model"] {
+            let of = |all: &BTreeMap<String, Vec<f32>>| -> Vec<Vec<f32>> {
+                all.iter().filter(|(name, _)| name.starts_with(part)).map(|(_, values)| values.clone()).collect()
+            };
+            let (before, after) = (of(&before), of(&values(&mut learner)));
+            assert!(!before.is_empty() && (before == after) == (part == resting), "{part} while {resting} rests");
+        }
+    }
+}
+
 #[test]
 fn one_expert_takes_every_token() {
     let devices = [Some(ComputeDevice::cpu().burn), gpu()];

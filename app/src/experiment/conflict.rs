@@ -16,7 +16,6 @@ use super::report::{Results, Run};
 use super::runner::Runner;
 use crate::cli::args::Shared;
 use crate::cli::dump::write_file;
-use crate::demo;
 
 /// How large the comparison is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,14 +36,13 @@ const TRAIN_SEED: u64 = 21;
 const TEST_SEED: u64 = 2000;
 
 /// Runs what is missing below `out`, and writes the report anew after every run.
-pub fn run_conflict(shared: &Shared, out: &Path, scale: Scale) -> anyhow::Result<()> {
+pub fn run_conflict(shared: &Shared, base: &Path, out: &Path, scale: Scale) -> anyhow::Result<()> {
     fix_scale(out, scale)?;
+    keep_base(base, &out.join("base"))?;
     for domain in Domain::ALL {
         train_set(domain.name(), domain, scale.samples).make(&out.join("data"))?;
         train_set(twice(domain), domain, 2 * scale.samples).make(&out.join("data"))?;
     }
-    let base = out.join("base");
-    write_base(&base)?;
     let runner = Runner::new(shared)?;
     let mut results = Results::new(scale);
     for seed in 1..=scale.seeds {
@@ -110,13 +108,24 @@ fn test_set(out: &Path, domain: Domain, scale: Scale) -> anyhow::Result<DataSour
     set.make(&out.join("data"))
 }
 
-/// The demo model's base as a folder, which configurations can name.
-fn write_base(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    for (name, bytes) in demo::MODEL {
-        let path = folder.join(name);
-        if std::fs::read(&path).ok().as_deref() != Some(bytes) {
-            std::fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+/// Copies the base into the experiment's folder, where configurations name it; runs of another base are not comparable.
+fn keep_base(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for file in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let file = file.with_context(|| from.display().to_string())?;
+        if !file.path().is_file() {
+            continue;
+        }
+        let (copy, bytes) = (to.join(file.file_name()), std::fs::read(file.path()));
+        let bytes = bytes.with_context(|| file.path().display().to_string())?;
+        match std::fs::read(&copy) {
+            Ok(kept) => anyhow::ensure!(
+                kept == bytes,
+                "{} is of another model than {}; name that one, or another folder",
+                copy.display(),
+                from.display()
+            ),
+            Err(_) => write_file(&copy, &bytes)?,
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::tempdir;
 
+use crate::fixture::model;
 use crate::program::{Program, program};
 
 fn conflict(out: &Path) -> Program {
@@ -14,7 +15,11 @@ fn conflict(out: &Path) -> Program {
 
 fn of_scale(out: &Path, samples: &str) -> Program {
     let scale = ["--samples", samples, "--questions", "2", "--seeds", "1"];
-    program(["experiment", "conflict", "--device", "cpu"]).args(scale).arg("--out").arg(out)
+    program(["experiment", "conflict", "--device", "cpu", "--model"])
+        .arg(model("two_images"))
+        .args(scale)
+        .arg("--out")
+        .arg(out)
 }
 
 fn scored(out: &Path) -> Vec<std::path::PathBuf> {
@@ -55,10 +60,19 @@ fn a_stopped_comparison_goes_on_where_it_was() {
 }
 
 #[test]
-fn models_are_the_experiments_own() {
+fn another_base_or_adapter_is_refused() {
     let folder = tempdir().expect("a folder");
-    let called = conflict(folder.path()).args(["--model", "x"]).run();
-    assert_eq!(called.code, Some(2), "{called:#?}");
-    assert!(called.stderr.contains("leave --model and --adapter out"), "{called:#?}");
-    assert!(!folder.path().join("runs").exists());
+    let out = folder.path().join("conflict");
+    let adapter = conflict(&out).args(["--adapter", "x"]).run();
+    assert_eq!(adapter.code, Some(2), "{adapter:#?}");
+    assert!(adapter.stderr.contains("leave --adapter out"), "{adapter:#?}");
+    let demo = program(["experiment", "demo", "--model", "x", "--out"]).arg(&out).run();
+    assert!(demo.code == Some(2) && demo.stderr.contains("leave --model out"), "{demo:#?}");
+    assert!(!out.exists());
+
+    // The folder has a base already.
+    std::fs::create_dir_all(out.join("base")).expect("a folder");
+    std::fs::write(out.join("base/config.json"), "{}").expect("a file");
+    conflict(&out).refuse(&["base/config.json is of another model"]);
+    assert!(!out.join("runs").exists());
 }

@@ -5,7 +5,6 @@ mod adapters;
 mod answers;
 mod chat;
 mod configs;
-mod demo;
 mod devices;
 mod dumps;
 mod eval;
