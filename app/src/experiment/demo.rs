@@ -36,7 +36,7 @@ const fn few(items: usize, set: Set) -> Set {
 /// What the model learns to see by: few things in a picture. Sets of different seeds have nothing in common; those from
 /// 1000 on are for tests.
 const FIRST_SETS: [Set; 6] = [
-    set("maps-general", Domain::General, 8_000, 5, 1, "map"),
+    set("maps-general", Domain::General, 16_000, 5, 2, "map"),
     set("maps-document", Domain::Document, 8_000, 6, 1, "map"),
     set("maps-medical", Domain::Medical, 4_000, 7, 1, "map"),
     few(2, set("few-general", Domain::General, 16_000, 8, 6, "")),

@@ -11,7 +11,7 @@ use crate::map::CELL;
 pub(super) const MOST: usize = 6;
 
 /// Free space between two objects, and between an object and the edge of the sheet.
-const GAP: f32 = 5.0;
+const GAP: f32 = 8.0;
 
 /// How often objects may touch.
 const TOUCHING: f32 = 0.3;
@@ -81,18 +81,10 @@ fn fit(one: &Object, other: &Object, spacing: Spacing) -> bool {
 
 /// Whether the border between two objects is seen where one covers the other.
 fn told_apart(one: &Object, other: &Object) -> bool {
-    let alike = [
-        (Color::Red, Color::Orange),
-        (Color::Orange, Color::Yellow),
-        (Color::Yellow, Color::White),
-        (Color::Blue, Color::Purple),
-    ];
-    let colors = (one.color, other.color);
-    let near = colors.0 == colors.1 || alike.contains(&colors) || alike.contains(&(colors.1, colors.0));
-    // The line around an object is black, and around a black one white.
-    let line =
-        |a: &Object, b: &Object| a.texture == Texture::Outlined && [Color::Black, Color::White].contains(&b.color);
-    !near && !line(one, other) && !line(other, one)
+    // A frame is black, and that of a black object white.
+    let frame =
+        |a: &Object, b: &Object| a.texture == Texture::Framed && [Color::Black, Color::White].contains(&b.color);
+    one.color != other.color && !frame(one, other) && !frame(other, one)
 }
 
 #[cfg(test)]

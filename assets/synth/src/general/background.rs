@@ -1,4 +1,4 @@
-//! What is behind the objects: a muted colour, plain, fading or grainy.
+//! What is behind the objects: a pale colour, plain or fading.
 
 use crate::canvas::{Canvas, Rgb, SIDE};
 use crate::draw::Draw;
@@ -10,11 +10,11 @@ pub(super) enum Background {
     Pink,
     Beige,
     Cyan,
-    Brown,
+    Mint,
 }
 
 impl Background {
-    pub const ALL: [Self; 5] = [Self::Gray, Self::Pink, Self::Beige, Self::Cyan, Self::Brown];
+    pub const ALL: [Self; 5] = [Self::Gray, Self::Pink, Self::Beige, Self::Cyan, Self::Mint];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -22,18 +22,18 @@ impl Background {
             Self::Pink => "pink",
             Self::Beige => "beige",
             Self::Cyan => "cyan",
-            Self::Brown => "brown",
+            Self::Mint => "mint",
         }
     }
 
     /// What it is in the mean.
     fn value(self) -> Rgb {
         match self {
-            Self::Gray => Rgb(138, 140, 142),
+            Self::Gray => Rgb(188, 190, 193),
             Self::Pink => Rgb(232, 172, 192),
             Self::Beige => Rgb(214, 194, 152),
             Self::Cyan => Rgb(138, 206, 212),
-            Self::Brown => Rgb(122, 92, 66),
+            Self::Mint => Rgb(172, 224, 178),
         }
     }
 
@@ -44,10 +44,8 @@ impl Background {
         let mut jitter = |part: u8| (f32::from(part) + shade + draw.real(-2.0, 2.0)) as u8;
         let value = Rgb(jitter(r), jitter(g), jitter(b));
         let mut canvas = Canvas::new(value);
-        match draw.below(4) {
-            0 | 1 => {}
-            2 => fade(&mut canvas, draw),
-            _ => roughen(&mut canvas, draw),
+        if draw.chance(0.5) {
+            fade(&mut canvas, draw);
         }
         canvas
     }
@@ -61,16 +59,6 @@ fn fade(canvas: &mut Canvas, draw: &mut Draw) {
         let part = across * (2.0 * x as f32 / SIDE - 1.0) + down * (2.0 * y as f32 / SIDE - 1.0);
         lighter(color, strength * part)
     });
-}
-
-/// Strews grains that are a little darker or lighter. They are as large as a pixel of the scaled picture: finer ones
-/// would be gone from it.
-fn roughen(canvas: &mut Canvas, draw: &mut Draw) {
-    const GRAIN: u32 = 3;
-    let columns = (SIDE as u32).div_ceil(GRAIN);
-    let strength = draw.real(7.0, 14.0);
-    let grains: Vec<f32> = (0..columns * columns).map(|_| draw.real(-strength, strength)).collect();
-    canvas.each_pixel(|x, y, color| lighter(color, grains[(y / GRAIN * columns + x / GRAIN) as usize]));
 }
 
 fn lighter(color: Rgb, by: f32) -> Rgb {

@@ -14,11 +14,9 @@ pub(super) fn polar(distance: f32, turn: f32) -> Point {
     (distance * sin, -distance * cos)
 }
 
-/// Turns an outline around the origin by an angle in degrees, makes it larger and moves it.
-pub(super) fn placed(outline: &[Point], degrees: f32, factor: f32, center: Point) -> Vec<Point> {
-    let (sin, cos) = degrees.to_radians().sin_cos();
-    let place = |&(x, y): &Point| (center.0 + factor * (x * cos - y * sin), center.1 + factor * (x * sin + y * cos));
-    outline.iter().map(place).collect()
+/// Makes an outline around the origin larger and moves it.
+pub(super) fn placed(outline: &[Point], factor: f32, center: Point) -> Vec<Point> {
+    outline.iter().map(|&(x, y)| (center.0 + factor * x, center.1 + factor * y)).collect()
 }
 
 /// The stripes of a polygon: its parts in every other one of the bands that are `width` wide and lie across the
@@ -105,7 +103,7 @@ mod tests {
     #[test]
     fn stripes_cover_about_half_of_a_shape_and_stay_inside_it() {
         for shape in Shape::ALL.map(Shape::outline) {
-            let outline = placed(&shape, 7.0, 50.0, (100.0, 100.0));
+            let outline = placed(&shape, 50.0, (100.0, 100.0));
             let parts = stripes(&outline, (100.0, 100.0), 45.0, 4.0);
             let covered: f32 = parts.iter().map(|part| area(part)).sum::<f32>() / area(&outline);
             assert!((0.4..0.6).contains(&covered), "{covered}");
@@ -122,7 +120,7 @@ mod tests {
 
     #[test]
     fn dots_lie_inside() {
-        let outline = placed(&Shape::Star.outline(), 0.0, 50.0, (100.0, 100.0));
+        let outline = placed(&Shape::Star.outline(), 50.0, (100.0, 100.0));
         let dots = dots(&outline, (100.0, 100.0), 20.0, 6.0);
         assert!(dots.len() > 5);
         for dot in dots {

@@ -230,7 +230,7 @@ const COLOR: &[&str] = &[
 const TEXTURE: &[&str] = &[
     "What texture does {} have?",
     "What is the texture of {}?",
-    "Is {} plain, striped, dotted or outlined?",
+    "Is {} plain, striped, dotted or framed?",
     "What pattern does {} have?",
     "Which texture does {} have?",
 ];

@@ -64,16 +64,6 @@ impl Shape {
             Self::Heart => 1.3,
         }
     }
-
-    /// How far it may be turned, in degrees: a square on its corner is a diamond.
-    pub fn sway(self) -> f32 {
-        match self {
-            Self::Circle => 0.0,
-            Self::Square | Self::Cross => 4.0,
-            Self::Triangle | Self::Heart => 6.0,
-            Self::Star => 8.0,
-        }
-    }
 }
 
 /// A circle of radius 1.
@@ -131,7 +121,7 @@ mod tests {
     #[test]
     fn every_shape_holds_itself_made_smaller() {
         for shape in Shape::ALL.map(Shape::outline) {
-            let inner = placed(&shape, 0.0, 0.8, (0.0, 0.0));
+            let inner = placed(&shape, 0.8, (0.0, 0.0));
             assert!(inner.iter().all(|&point| contains(&shape, point) && clearance(&shape, point) > 0.02));
         }
     }
