@@ -39,7 +39,7 @@ const FIRST_SETS: [Set; 6] = [
     set("maps-general", Domain::General, 16_000, 5, 2, "map"),
     set("maps-document", Domain::Document, 8_000, 6, 1, "map"),
     set("maps-medical", Domain::Medical, 4_000, 7, 1, "map"),
-    few(2, set("few-general", Domain::General, 16_000, 8, 6, "")),
+    few(2, set("few-general", Domain::General, 12_000, 8, 8, "")),
     few(3, set("few-document", Domain::Document, 8_000, 9, 1, "caption")),
     set("few-medical", Domain::Medical, 6_000, 10, 1, "caption"),
 ];
@@ -47,7 +47,7 @@ const FIRST_SETS: [Set; 6] = [
 /// What the base learns from: all that there can be in a picture.
 const BASE_SETS: [Set; 4] = [
     set("base-scenes", Domain::General, 8_000, 4, 1, "inventory"),
-    set("base-general", Domain::General, 24_000, 1, 8, ""),
+    set("base-general", Domain::General, 24_000, 1, 12, ""),
     set("base-document", Domain::Document, 24_000, 2, 1, "caption"),
     set("base-medical", Domain::Medical, 10_000, 3, 1, "caption"),
 ];

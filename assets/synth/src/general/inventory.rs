@@ -33,11 +33,13 @@ impl Asker<'_> {
 
     /// The maps of the scene, one for each thing that an object is.
     pub fn draw_maps(&mut self) {
-        let maps: [(&str, Named); 4] = [
+        let maps: [(&str, Named); 6] = [
             ("Map the colors.", |of| of.color.name()),
             ("Map the shapes.", |of| of.shape.name()),
             ("Map the sizes.", |of| of.size.name()),
             ("Map the textures.", |of| of.texture.name()),
+            ("Map the rows.", |of| ROWS[third(of.center.1)]),
+            ("Map the columns.", |of| COLUMNS[third(of.center.0)]),
         ];
         for (text, name) in maps {
             // Of two that overlap, the one that was painted last is seen.
@@ -51,14 +53,22 @@ impl Asker<'_> {
 /// One of the things that an object is, as a word.
 type Named = fn(&Object) -> &'static str;
 
+/// The thirds of a picture, from the top and from the left.
+const ROWS: [&str; 3] = ["top", "middle", "bottom"];
+const COLUMNS: [&str; 3] = ["left", "middle", "right"];
+
+/// In which third of the sheet this is.
+fn third(at: f32) -> usize {
+    ((3.0 * at / SIDE) as usize).min(2)
+}
+
 /// `large striped red star top left`
 fn entry(of: &Object) -> String {
-    let third = |at: f32| ((3.0 * at / SIDE) as usize).min(2);
     let place = match (third(of.center.1), third(of.center.0)) {
         (1, 1) => "center".to_string(),
-        (row, 1) => ["top", "", "bottom"][row].to_string(),
-        (1, column) => ["left", "", "right"][column].to_string(),
-        (row, column) => format!("{} {}", ["top", "", "bottom"][row], ["left", "", "right"][column]),
+        (row, 1) => ROWS[row].to_string(),
+        (1, column) => COLUMNS[column].to_string(),
+        (row, column) => format!("{} {}", ROWS[row], COLUMNS[column]),
     };
     format!("{} {} {} {place}", of.size.name(), of.texture.name(), of.name())
 }
@@ -83,7 +93,7 @@ mod tests {
         (objects, scene)
     }
 
-    /// What the four maps say about each cell: color, shape, size and texture.
+    /// What four of the maps say about each cell: color, shape, size and texture.
     fn cells(scene: &Scene) -> Vec<[&str; 4]> {
         let map = |of: &str| -> Vec<&str> {
             let text = format!("Map the {of}.");

@@ -129,6 +129,8 @@ impl Sample {
             "Map the shapes." => |of| of.shape.name(),
             "Map the sizes." => |of| of.size.name(),
             "Map the textures." => |of| of.texture.name(),
+            "Map the rows." => |of| ["top", "middle", "bottom"][(of.center.1 / 112.0) as usize],
+            "Map the columns." => |of| ["left", "middle", "right"][(of.center.0 / 112.0) as usize],
             other => panic!("{other} is not a map"),
         };
         let mut again = Vec::new();

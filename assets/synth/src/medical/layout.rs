@@ -3,7 +3,7 @@
 //! The cluster is placed first, then the glands, then the nuclei from the largest down. Each looks for a free place and
 //! takes the freest it met where none is free, so a field always has as many of each as was drawn.
 
-use super::findings::{Findings, Side};
+use super::findings::{Atypia, Findings, Side};
 use super::nucleus::{Nucleus, sizes};
 use crate::canvas::SIDE;
 use crate::draw::Draw;
@@ -19,6 +19,28 @@ const CLUSTER: (f32, f32) = (50.0, 27.0);
 /// What is left free between two things, and how often a place is looked for.
 const GAP: f32 = 5.0;
 const TRIES: usize = 300;
+/// Outer radius of a gland.
+const GLAND: f32 = 37.0;
+
+/// Where the middle of a thing may lie: things that stand in the cells of the [map](crate::map) always look the same, and
+/// are learnt many times sooner.
+#[derive(Clone, Copy)]
+enum Grid {
+    /// On a corner of four cells, away from the edge of the sheet.
+    Corners,
+    /// In the middle of a cell, or a little beside it.
+    Middles,
+}
+
+impl Grid {
+    /// The place that is nearest to this one.
+    fn near(self, at: f32, draw: &mut Draw) -> f32 {
+        match self {
+            Self::Corners => (at / CELL).round().clamp(2.0, 10.0) * CELL,
+            Self::Middles => ((at / CELL).floor() + 0.5) * CELL + draw.real(-2.0, 2.0),
+        }
+    }
+}
 
 /// A round gland: a pale lumen in a ring of nuclei.
 #[derive(Clone, Copy, Debug)]
@@ -49,25 +71,23 @@ impl Layout {
     pub fn draw(findings: &Findings, draw: &mut Draw) -> Self {
         let mut taken = Vec::new();
         let cluster = findings.cluster.map(|side| cluster(side, &mut taken, draw));
-        let glands = (0..findings.glands).map(|_| {
-            let radius = draw.real(33.0, 39.0);
-            Gland { center: place(radius, 2.0 * GAP, &mut taken, draw), radius }
-        });
+        let glands = (0..findings.glands)
+            .map(|_| Gland { center: place(GLAND, Grid::Corners, 2.0 * GAP, &mut taken, draw), radius: GLAND });
         let glands = glands.collect();
         let (least, most) = findings.band.drawn();
         let mut sizes = sizes(findings.atypia, draw.between(least, most), draw);
         sizes.sort_by(|a, b| b.radius.total_cmp(&a.radius));
         let nuclei = sizes.into_iter().map(|size| Nucleus {
             // Its outline reaches a little beyond its mean radius.
-            center: place(1.12 * size.radius, GAP, &mut taken, draw),
+            center: place(1.3 * size.radius, Grid::Middles, GAP, &mut taken, draw),
             size,
         });
         Self { glands, cluster, nuclei: nuclei.collect() }
     }
 
-    /// What is in the cell of the map around a place: a gland or the cluster where the place is in one, else how many
-    /// nuclei have their middles in the cell, three standing for more as well.
-    pub fn thing_at(&self, (x, y): Point) -> &'static str {
+    /// What is in the cell of the map around a place: a gland or the cluster where the place is in one, else the grade of
+    /// the nucleus whose middle is in the cell.
+    pub fn thing_at(&self, (x, y): Point, atypia: Atypia) -> &'static str {
         if self.glands.iter().any(|gland| distance(gland.center, (x, y)) <= gland.radius) {
             return "gland";
         }
@@ -77,7 +97,7 @@ impl Layout {
             return "cluster";
         }
         let here = |of: &&Nucleus| (of.center.0 - x).abs() < CELL / 2.0 && (of.center.1 - y).abs() < CELL / 2.0;
-        [NOTHING, "one", "two", "three"][self.nuclei.iter().filter(here).count().min(3)]
+        self.nuclei.iter().find(here).map_or(NOTHING, |_| atypia.name())
     }
 }
 
@@ -110,11 +130,15 @@ fn cluster(side: Side, taken: &mut Vec<(Point, f32)>, draw: &mut Draw) -> Cluste
 }
 
 /// Takes a place for a disc that lies within the sheet.
-fn place(radius: f32, gap: f32, taken: &mut Vec<(Point, f32)>, draw: &mut Draw) -> Point {
+fn place(radius: f32, grid: Grid, gap: f32, taken: &mut Vec<(Point, f32)>, draw: &mut Draw) -> Point {
     let edge = radius + 3.0;
     let mut best = ((SIDE / 2.0, SIDE / 2.0), f32::NEG_INFINITY);
     for _ in 0..TRIES {
-        let at = (draw.real(edge, SIDE - edge), draw.real(edge, SIDE - edge));
+        let mut one = || {
+            let anywhere = draw.real(edge, SIDE - edge);
+            grid.near(anywhere, draw).clamp(edge, SIDE - edge)
+        };
+        let at = (one(), one());
         let room = |(other, reach): &(Point, f32)| distance(at, *other) - reach - radius;
         let free = taken.iter().map(room).fold(f32::INFINITY, f32::min);
         if free > best.1 {

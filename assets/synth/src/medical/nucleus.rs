@@ -49,8 +49,8 @@ impl Atypia {
         let (share, enlarged, usual, aspect, ragged, depth) = match self {
             Self::None => (0.0, (1.0, 1.0), (0.97, 1.03), (0.92, 1.0), 0.0, (0.66, 0.7)),
             Self::Mild => (0.34, (1.4, 1.5), (0.9, 1.05), (0.6, 0.7), 0.05, (0.76, 0.84)),
-            Self::Moderate => (0.34, (1.8, 2.0), (0.85, 1.05), (0.6, 0.8), 0.16, (0.84, 0.96)),
-            Self::Severe => (0.34, (2.4, 2.7), (0.8, 1.1), (0.6, 0.9), 0.3, (0.96, 1.0)),
+            Self::Moderate => (0.34, (1.7, 1.8), (0.9, 1.05), (0.6, 0.8), 0.16, (0.84, 0.96)),
+            Self::Severe => (0.34, (2.2, 2.4), (0.85, 1.0), (0.6, 0.9), 0.3, (0.96, 1.0)),
         };
         Grade { share, enlarged, usual, aspect, ragged, depth, nucleoli: self == Self::Severe }
     }

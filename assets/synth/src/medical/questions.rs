@@ -194,7 +194,7 @@ mod tests {
         let atypia = match ratio {
             ratio if ratio < 1.1 => "none",
             ratio if ratio < 1.7 => "mild",
-            ratio if ratio < 2.4 => "moderate",
+            ratio if ratio < 2.1 => "moderate",
             _ => "severe",
         };
         let (stain, fibers) = (findings.stain.name(), findings.fibers.name());

@@ -47,7 +47,7 @@ fn stroma(canvas: &mut Canvas, fibers: Fibers, palette: &Palette, draw: &mut Dra
         let (sin, cos) = way.sin_cos();
         let along = draw.real(-130.0, 130.0);
         let center = (SIDE / 2.0 + along * cos - across * sin, SIDE / 2.0 + along * sin + across * cos);
-        let (color, alpha) = if strand % 3 == 0 { (pale, 130) } else { (palette.fiber, draw.between(50, 110) as u8) };
+        let (color, alpha) = if strand % 3 == 0 { (pale, 200) } else { (palette.fiber, draw.between(110, 160) as u8) };
         let way = way + f32::to_radians(draw.real(-5.0, 5.0));
         canvas.tint(&polygon(&wavy_strand(center, way, draw)), color, alpha);
     }
@@ -56,7 +56,7 @@ fn stroma(canvas: &mut Canvas, fibers: Fibers, palette: &Palette, draw: &mut Dra
 /// A long thin leaf: down its one side, back up the other.
 fn wavy_strand(center: Point, way: f32, draw: &mut Draw) -> Vec<Point> {
     const STEPS: usize = 14;
-    let (half, width) = (draw.real(80.0, 120.0), draw.real(3.0, 6.0));
+    let (half, width) = (draw.real(80.0, 120.0), draw.real(4.0, 7.0));
     let (height, pace, phase) = (draw.real(1.5, 3.5), draw.real(4.0, 7.0), draw.real(0.0, std::f32::consts::TAU));
     let (sin, cos) = way.sin_cos();
     let point = |step: usize, side: f32| {
