@@ -261,9 +261,17 @@ fn a_run_goes_the_references_way() {
 
 /// The gradients of one window of eight samples, cut into micro-batches of `micro_batch`, and its losses.
 fn window_gradients(name: &str, micro_batch: usize, device: &Device) -> (BTreeMap<String, Vec<f32>>, [f64; 3]) {
+    gradients_with(name, device, |config| config.train.micro_batch = micro_batch)
+}
+
+fn gradients_with(
+    name: &str,
+    device: &Device,
+    change: impl FnOnce(&mut TrainConfig),
+) -> (BTreeMap<String, Vec<f32>>, [f64; 3]) {
     let run = json(&format!("{name}.json"));
     let mut config = config(&run);
-    config.train.micro_batch = micro_batch;
+    change(&mut config);
     let window: Vec<LoadedSample> = windows().into_iter().take(4).flatten().collect();
     let mut learner = Learner::new(model(name, &run, device), &config);
     let go = &mut || ControlFlow::Continue(());
@@ -320,6 +328,28 @@ fn a_windows_gradient_is_the_same_on_one_core_and_on_three() {
             assert_eq!(bits(gradient), bits(&three[parameter]), "{name}: {parameter}");
         }
         assert_eq!(one.len(), three.len());
+    }
+}
+
+/// Layers that are kept on their tapes and layers that run again: not a bit differs, dropout and routers included.
+#[test]
+fn layers_that_are_kept_give_the_gradients_of_those_that_run_again() {
+    let device = ComputeDevice::cpu().burn;
+    for name in ["lora", "hard_layer", "gated_pooled", "dense_layer", "full", "projector"] {
+        let run = |recompute| {
+            gradients_with(name, &device, |config| {
+                (config.train.micro_batch, config.train.recompute) = (2, recompute);
+                config.lora.iter_mut().for_each(|lora| lora.dropout = 0.1);
+                config.mole.iter_mut().for_each(|mole| mole.dropout = 0.1);
+            })
+        };
+        let ((again, losses), (kept, same_losses)) = (run(true), run(false));
+        assert_eq!(losses, same_losses, "{name}");
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert!(again.values().flatten().any(|value| *value != 0.0), "{name}");
+        for (parameter, gradient) in &again {
+            assert_eq!(bits(gradient), bits(&kept[parameter]), "{name}: {parameter}");
+        }
     }
 }
 

@@ -33,15 +33,15 @@ const fn few(items: usize, set: Set) -> Set {
     Set { items: Some(items), ..set }
 }
 
-/// What the model learns to see by: few things in a picture. Sets of different seeds have nothing in common; those from
+/// What the model learns to see by: maps, and few things in a picture. Sets of different seeds have nothing in common; those from
 /// 1000 on are for tests.
 const FIRST_SETS: [Set; 6] = [
     set("maps-general", Domain::General, 16_000, 5, 2, "map"),
     set("maps-document", Domain::Document, 8_000, 6, 1, "map"),
-    set("maps-medical", Domain::Medical, 4_000, 7, 1, "map"),
-    few(2, set("few-general", Domain::General, 12_000, 8, 8, "")),
-    few(3, set("few-document", Domain::Document, 8_000, 9, 1, "caption")),
-    set("few-medical", Domain::Medical, 6_000, 10, 1, "caption"),
+    set("maps-medical", Domain::Medical, 8_000, 7, 1, "map"),
+    few(2, set("few-general", Domain::General, 16_000, 8, 10, "")),
+    few(3, set("few-document", Domain::Document, 12_000, 9, 1, "caption")),
+    set("few-medical", Domain::Medical, 12_000, 10, 1, "caption"),
 ];
 
 /// What the base learns from: all that there can be in a picture.

@@ -60,6 +60,13 @@ pub struct Routing {
     pub index: Tensor<1, Int>,
 }
 
+impl Routing {
+    /// The same without a tape.
+    pub fn inner(self) -> Self {
+        Self { probs: self.probs.inner(), index: self.index.inner() }
+    }
+}
+
 /// A routing decision, ready for the three projections.
 pub struct Decision {
     /// What was decided.

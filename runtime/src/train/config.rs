@@ -146,6 +146,9 @@ pub struct TrainSection {
     /// The largest norm of all gradients together; 0 is off.
     #[serde(default = "grad_clip")]
     pub grad_clip: f64,
+    /// Whether the backward pass computes each layer again, so that only the layers' inputs are kept until then.
+    #[serde(default = "yes")]
+    pub recompute: bool,
     /// The most tokens of a sample, patches of pictures included.
     #[serde(default = "max_length")]
     pub max_length: usize,

@@ -20,7 +20,7 @@ pub struct TrainMemory {
     /// Trained parameters, their gradients, and AdamW's two moments: 16 bytes each, and 4 more for every further set of
     /// gradients that is there at once.
     pub trained: u64,
-    /// Every layer's input, kept for the backward pass.
+    /// Every layer's input, or all that is computed in it, kept for the backward pass.
     pub layer_inputs: u64,
     /// One layer with its tape, or the loss, or the vision tower: whichever is largest.
     pub activations: u64,
@@ -65,7 +65,10 @@ impl TrainMemory {
         Self {
             weights,
             trained: (12 + 4 * if at_once > 1 { at_once + 1 } else { 1 }) * trained,
-            layer_inputs: at_once * 4 * text.num_hidden_layers as u64 * tokens * d_model,
+            layer_inputs: at_once
+                * 4
+                * text.num_hidden_layers as u64
+                * if config.train.recompute { tokens * d_model } else { layer },
             activations: at_once * 4 * (layer + scores).max(loss).max(tower * kept),
             largest_tensor: base.largest_tensor.max(4 * tokens * ffn.max(LOGIT_CHUNK.min(text.vocab_size as u64))),
         }

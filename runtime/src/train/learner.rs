@@ -28,6 +28,7 @@ struct Settings {
     balance: Option<(f64, BalanceScope)>,
     micro_batch: usize,
     grad_clip: f64,
+    recompute: bool,
     seed: u64,
 }
 
@@ -64,6 +65,7 @@ impl Learner {
             balance: config.mole.as_ref().map(|mole| (mole.balance_weight, mole.balance_scope)),
             micro_batch: config.train.micro_batch,
             grad_clip: config.train.grad_clip,
+            recompute: config.train.recompute,
             seed: config.seed,
         };
         let workers = Workers::new(model.device());
@@ -85,9 +87,9 @@ impl Learner {
         step: u64,
         on_micro_batch: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<(GradientStore, Vec<HostLosses>)>> {
-        let Settings { stage, balance, micro_batch, seed, .. } = self.settings;
+        let Settings { stage, balance, micro_batch, recompute, seed, .. } = self.settings;
         let supervised_tokens = window.iter().map(|sample| sample.tokens.supervised_tokens()).sum();
-        let objective = Objective { stage, balance, supervised_tokens, samples: window.len() };
+        let objective = Objective { stage, balance, recompute, supervised_tokens, samples: window.len() };
         let micro_batches = window.chunks(micro_batch).enumerate().map(|(index, samples)| {
             // The first sample's number in the run: another seed for every micro-batch of every step.
             let draw = step * window.len() as u64 + (index * micro_batch) as u64;

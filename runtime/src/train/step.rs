@@ -1,7 +1,7 @@
 //! One micro-batch forward and backward, layer by layer.
 //!
 //! The forward pass keeps each layer's input and nothing else; the backward pass runs a layer again on a tape of its own,
-//! takes its gradients, and forgets it. Samples stand packed one behind the other: nothing is padded, and every token
+//! takes its gradients, and forgets it. Where memory is no matter, the forward pass keeps the tapes themselves. Samples stand packed one behind the other: nothing is padded, and every token
 //! counts. The gradients of a window are divided by the window's supervised tokens (and the balance loss by its samples),
 //! which the caller knows before it starts, so a window gives the same gradient however it is cut into micro-batches.
 
@@ -14,7 +14,7 @@ use crate::data::TokenizedSample;
 use crate::device::read_floats;
 use crate::error::{Error, Result};
 use crate::image::PixelValues;
-use crate::model::{Llava, Packing, ParameterVisitor, Parameters, TokenSpan, layer_name, spans};
+use crate::model::{LlamaLayer, Llava, Packing, ParameterVisitor, Parameters, TokenSpan, layer_name, spans};
 use crate::nn::{Noise, Routing};
 
 /// A sample that is ready for the model.
@@ -44,6 +44,8 @@ pub struct Objective {
     pub stage: Stage,
     /// Weight and scope of the balance loss, where there are experts.
     pub balance: Option<(f64, BalanceScope)>,
+    /// Whether layers run again in the backward pass.
+    pub recompute: bool,
     /// Supervised tokens of the window.
     pub supervised_tokens: usize,
     /// Samples of the window.
@@ -223,11 +225,54 @@ fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, shape), (device, DType::I32))
 }
 
-/// The forward pass over all layers: every layer's input, the last one's output, and the loads of layers with experts.
+/// The forward pass over all layers: what the backward pass needs of each, the last one's output, and the loads of layers
+/// with experts.
 struct Forward {
-    inputs: Vec<Tensor<3>>,
+    kept: Vec<Kept>,
     output: Tensor<3>,
     loads: Vec<LayerLoad>,
+}
+
+/// What is kept of a layer for the backward pass.
+enum Kept {
+    /// Its input.
+    Input(Tensor<3>),
+    /// It, on its tape.
+    Run(Box<Run>),
+}
+
+/// What a forward pass keeps of each layer.
+#[derive(Clone, Copy)]
+enum Keep<'a> {
+    Nothing,
+    Inputs,
+    /// Layers on tapes that hold these parameters.
+    Runs(&'a [Parameters]),
+}
+
+/// A layer on a tape of its own, from its input to its output.
+struct Run {
+    layer: LlamaLayer,
+    x: Tensor<3>,
+    y: Tensor<3>,
+    routing: Option<Routing>,
+}
+
+impl Run {
+    fn new(
+        model: &Llava,
+        index: usize,
+        x: Tensor<3>,
+        packed: &Packed,
+        seed: Option<u64>,
+        trained: &[Parameters],
+    ) -> Self {
+        let mut layer = model.text.layers[index].clone();
+        trained.iter().for_each(|&parameters| layer.visit(parameters, &layer_name(index), &mut Lift));
+        let x = x.autodiff().require_grad();
+        let (y, routing) = layer.forward_packed(x.clone(), &packed.packing, &mut noise(seed, index));
+        Self { layer, x, y, routing }
+    }
 }
 
 /// What the layers' dropout is drawn from: a layer run twice draws the same.
@@ -244,18 +289,29 @@ fn noise(seed: Option<u64>, layer: usize) -> Noise {
     }
 }
 
-fn forward(model: &Llava, packed: &Packed, seed: Option<u64>, keep_inputs: bool) -> Forward {
+fn forward(model: &Llava, packed: &Packed, seed: Option<u64>, keep: Keep<'_>) -> Forward {
     let mut x = packed.embeddings.clone().inner();
-    let (mut inputs, mut loads) = (Vec::new(), Vec::new());
+    let (mut kept, mut loads) = (Vec::new(), Vec::new());
     for (index, layer) in model.text.layers.iter().enumerate() {
-        if keep_inputs {
-            inputs.push(x.clone());
-        }
-        let (y, routing) = layer.forward_packed(x, &packed.packing, &mut noise(seed, index));
+        let (y, routing) = match keep {
+            Keep::Runs(trained) => {
+                let run = Box::new(Run::new(model, index, x, packed, seed, trained));
+                let routing = run.routing.clone();
+                let seen = (run.y.clone().inner(), routing.map(Routing::inner));
+                kept.push(Kept::Run(run));
+                seen
+            }
+            Keep::Inputs | Keep::Nothing => {
+                if matches!(keep, Keep::Inputs) {
+                    kept.push(Kept::Input(x.clone()));
+                }
+                layer.forward_packed(x, &packed.packing, &mut noise(seed, index))
+            }
+        };
         loads.extend(routing.map(|routing| LayerLoad::new(&routing, &packed.packing.sequences)));
         x = y;
     }
-    Forward { inputs, output: x, loads }
+    Forward { kept, output: x, loads }
 }
 
 /// `hidden: [1, tokens, d_model]`, the rows that predict a supervised token.
@@ -269,7 +325,7 @@ fn supervised(hidden: Tensor<3>, rows: &Tensor<1, Int>) -> Tensor<2> {
 /// A sample that does not fit the model.
 pub fn evaluate(model: &Llava, samples: &[LoadedSample]) -> Result<MicroLosses> {
     let packed = Front::frozen(model).pack(samples)?;
-    let Forward { output, loads, .. } = forward(model, &packed, None, false);
+    let Forward { output, loads, .. } = forward(model, &packed, None, Keep::Nothing);
     let token_losses = model.text.ends.loss(supervised(output, &packed.rows), &packed.targets);
     let fractions = loads.into_iter().map(|load| load.fractions).collect();
     Ok(MicroLosses { token_losses, balance_losses: None, fractions })
@@ -290,7 +346,14 @@ pub fn accumulate(
 ) -> Result<MicroLosses> {
     let mut front = Front::lifted(model, objective.stage);
     let packed = front.pack(samples)?;
-    let Forward { mut inputs, output, loads } = forward(model, &packed, Some(seed), true);
+    // The projector alone learns through layers that do not: their input's gradient is still needed.
+    let trained: &[Parameters] = match objective.stage {
+        Stage::Projector => &[],
+        Stage::Finetune => &[Parameters::Adapters],
+        Stage::Full => &[Parameters::Weights],
+    };
+    let keep = if objective.recompute { Keep::Inputs } else { Keep::Runs(trained) };
+    let Forward { kept, output, loads } = forward(model, &packed, Some(seed), keep);
 
     // The loss, and its gradient in the last layer's output.
     let mut ends = model.text.ends.clone();
@@ -311,25 +374,18 @@ pub fn accumulate(
         let weight = (weight / objective.samples as f64) as f32;
         balance::factors(&loads, scope).into_iter().map(|factors| factors * weight).collect::<Vec<_>>()
     });
-    // The projector alone learns through layers that do not: their input's gradient is still needed.
-    let trained: &[Parameters] = match objective.stage {
-        Stage::Projector => &[],
-        Stage::Finetune => &[Parameters::Adapters],
-        Stage::Full => &[Parameters::Weights],
-    };
-    for (index, layer) in model.text.layers.iter().enumerate().rev() {
-        let mut layer = layer.clone();
-        let name = layer_name(index);
-        trained.iter().for_each(|&parameters| layer.visit(parameters, &name, &mut Lift));
-        let x = inputs.pop().expect("one input a layer").autodiff().require_grad();
-        let (y, routing) = layer.forward_packed(x.clone(), &packed.packing, &mut noise(Some(seed), index));
+    for (index, kept) in kept.into_iter().enumerate().rev() {
+        let Run { mut layer, x, y, routing } = match kept {
+            Kept::Input(x) => Run::new(model, index, x, &packed, Some(seed), trained),
+            Kept::Run(run) => *run,
+        };
         let mut loss = (y * dy).sum();
         if let (Some(factors), Some(routing)) = (&factors, &routing) {
             loss = loss + balance_term(routing, &packed.packing, factors[index].clone());
         }
         let mut tape = loss.backward();
         trained.iter().for_each(|&parameters| {
-            layer.visit(parameters, &name, &mut Collect { tape: &mut tape, into: store });
+            layer.visit(parameters, &layer_name(index), &mut Collect { tape: &mut tape, into: store });
         });
         dy = x.grad_remove(&mut tape).expect("a layer's output depends on its input");
     }

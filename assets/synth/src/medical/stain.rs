@@ -44,7 +44,7 @@ impl Stain {
     pub fn palette(self) -> Palette {
         let (ground, fiber, nucleus) = match self {
             Self::Eosin => (Rgb(240, 186, 206), Rgb(212, 128, 166), Rgb(92, 52, 150)),
-            Self::Schiff => (Rgb(250, 236, 222), Rgb(208, 72, 150), Rgb(48, 84, 176)),
+            Self::Schiff => (Rgb(250, 236, 222), Rgb(224, 116, 174), Rgb(48, 84, 176)),
             Self::Trichrome => (Rgb(134, 202, 200), Rgb(64, 146, 164), Rgb(136, 20, 40)),
             Self::Brown => (Rgb(196, 216, 244), Rgb(140, 168, 216), Rgb(124, 72, 28)),
             Self::Silver => (Rgb(226, 198, 128), Rgb(174, 130, 58), Rgb(32, 26, 24)),

@@ -47,7 +47,7 @@ fn stroma(canvas: &mut Canvas, fibers: Fibers, palette: &Palette, draw: &mut Dra
         let (sin, cos) = way.sin_cos();
         let along = draw.real(-130.0, 130.0);
         let center = (SIDE / 2.0 + along * cos - across * sin, SIDE / 2.0 + along * sin + across * cos);
-        let (color, alpha) = if strand % 3 == 0 { (pale, 200) } else { (palette.fiber, draw.between(110, 160) as u8) };
+        let (color, alpha) = if strand % 3 == 0 { (pale, 200) } else { (palette.fiber, draw.between(140, 200) as u8) };
         let way = way + f32::to_radians(draw.real(-5.0, 5.0));
         canvas.tint(&polygon(&wavy_strand(center, way, draw)), color, alpha);
     }
