@@ -225,20 +225,13 @@ fn ints(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     Tensor::from_data(TensorData::new(values, shape), (device, DType::I32))
 }
 
-/// The forward pass over all layers: what the backward pass needs of each, the last one's output, and the loads of layers
-/// with experts.
+/// The forward pass over all layers: every layer's input or the layer on its tape, the last one's output, and the loads of
+/// layers with experts.
 struct Forward {
-    kept: Vec<Kept>,
+    inputs: Vec<Tensor<3>>,
+    runs: Vec<Run>,
     output: Tensor<3>,
     loads: Vec<LayerLoad>,
-}
-
-/// What is kept of a layer for the backward pass.
-enum Kept {
-    /// Its input.
-    Input(Tensor<3>),
-    /// It, on its tape.
-    Run(Box<Run>),
 }
 
 /// What a forward pass keeps of each layer.
@@ -291,19 +284,19 @@ fn noise(seed: Option<u64>, layer: usize) -> Noise {
 
 fn forward(model: &Llava, packed: &Packed, seed: Option<u64>, keep: Keep<'_>) -> Forward {
     let mut x = packed.embeddings.clone().inner();
-    let (mut kept, mut loads) = (Vec::new(), Vec::new());
+    let (mut inputs, mut runs, mut loads) = (Vec::new(), Vec::new(), Vec::new());
     for (index, layer) in model.text.layers.iter().enumerate() {
         let (y, routing) = match keep {
             Keep::Runs(trained) => {
-                let run = Box::new(Run::new(model, index, x, packed, seed, trained));
+                let run = Run::new(model, index, x, packed, seed, trained);
                 let routing = run.routing.clone();
                 let seen = (run.y.clone().inner(), routing.map(Routing::inner));
-                kept.push(Kept::Run(run));
+                runs.push(run);
                 seen
             }
             Keep::Inputs | Keep::Nothing => {
                 if matches!(keep, Keep::Inputs) {
-                    kept.push(Kept::Input(x.clone()));
+                    inputs.push(x.clone());
                 }
                 layer.forward_packed(x, &packed.packing, &mut noise(seed, index))
             }
@@ -311,7 +304,7 @@ fn forward(model: &Llava, packed: &Packed, seed: Option<u64>, keep: Keep<'_>) ->
         loads.extend(routing.map(|routing| LayerLoad::new(&routing, &packed.packing.sequences)));
         x = y;
     }
-    Forward { kept, output: x, loads }
+    Forward { inputs, runs, output: x, loads }
 }
 
 /// `hidden: [1, tokens, d_model]`, the rows that predict a supervised token.
@@ -353,7 +346,7 @@ pub fn accumulate(
         Stage::Full => &[Parameters::Weights],
     };
     let keep = if objective.recompute { Keep::Inputs } else { Keep::Runs(trained) };
-    let Forward { kept, output, loads } = forward(model, &packed, Some(seed), keep);
+    let Forward { mut inputs, mut runs, output, loads } = forward(model, &packed, Some(seed), keep);
 
     // The loss, and its gradient in the last layer's output.
     let mut ends = model.text.ends.clone();
@@ -374,11 +367,11 @@ pub fn accumulate(
         let weight = (weight / objective.samples as f64) as f32;
         balance::factors(&loads, scope).into_iter().map(|factors| factors * weight).collect::<Vec<_>>()
     });
-    for (index, kept) in kept.into_iter().enumerate().rev() {
-        let Run { mut layer, x, y, routing } = match kept {
-            Kept::Input(x) => Run::new(model, index, x, &packed, Some(seed), trained),
-            Kept::Run(run) => *run,
-        };
+    for index in (0..model.text.layers.len()).rev() {
+        let Run { mut layer, x, y, routing } = runs.pop().unwrap_or_else(|| {
+            let x = inputs.pop().expect("one input a layer");
+            Run::new(model, index, x, &packed, Some(seed), trained)
+        });
         let mut loss = (y * dy).sum();
         if let (Some(factors), Some(routing)) = (&factors, &routing) {
             loss = loss + balance_term(routing, &packed.packing, factors[index].clone());
