@@ -168,5 +168,9 @@ mod tests {
         assert!((170.0..=176.0).contains(&millions), "{millions}");
         let memory = TrainMemory::new(&config, &model, Precision::F16, 2048, AdapterKind::Discrete);
         assert!((15e9..25e9).contains(&(memory.total() as f64)), "{memory:?}");
+        let mut config = config;
+        config.train.recompute = false;
+        let kept = TrainMemory::new(&config, &model, Precision::F16, 2048, AdapterKind::Discrete);
+        assert_eq!(kept.layer_inputs, 32 * memory.activations, "every layer's activations, where one layer's are most");
     }
 }

@@ -1,9 +1,11 @@
 //! One micro-batch forward and backward, layer by layer.
 //!
 //! The forward pass keeps each layer's input and nothing else; the backward pass runs a layer again on a tape of its own,
-//! takes its gradients, and forgets it. Where memory is no matter, the forward pass keeps the tapes themselves. Samples stand packed one behind the other: nothing is padded, and every token
-//! counts. The gradients of a window are divided by the window's supervised tokens (and the balance loss by its samples),
-//! which the caller knows before it starts, so a window gives the same gradient however it is cut into micro-batches.
+//! takes its gradients, and forgets it. Where memory is no matter, the forward pass keeps the tapes themselves.
+//!
+//! Samples stand packed one behind the other: nothing is padded, and every token counts. The gradients of a window are
+//! divided by the window's supervised tokens (and the balance loss by its samples), which the caller knows before it
+//! starts, so a window gives the same gradient however it is cut into micro-batches.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, s};
 
