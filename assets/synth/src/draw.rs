@@ -8,6 +8,7 @@ use crate::Domain;
 /// Draws from the stream of one picture.
 ///
 /// The few distributions are written here, on the generator's raw bits: those of `rand` may change between its versions.
+#[derive(Clone)]
 pub(crate) struct Draw(ChaCha8Rng);
 
 impl Draw {

@@ -15,7 +15,7 @@ fn stream(index: u64) -> Draw {
     Draw::new(Domain::Document, 11, index)
 }
 
-fn content(index: u64) -> (Content, Page, Vec<Question>) {
+pub(super) fn content(index: u64) -> (Content, Page, Vec<Question>) {
     let mut draw = stream(index);
     let mut page = Page::new(&mut draw);
     let content = Content::new(&mut draw, &mut page);
@@ -24,7 +24,7 @@ fn content(index: u64) -> (Content, Page, Vec<Question>) {
 }
 
 /// The page as a plain list: what a thing is called, under which heading, and what is printed there.
-fn facts(content: &Content) -> Vec<(&str, &str, String)> {
+pub(super) fn facts(content: &Content) -> Vec<(&str, &str, String)> {
     match content {
         Content::Chart(chart) => {
             chart.entries.iter().map(|entry| (entry.label.printed, "", entry.value.to_string())).collect()
@@ -39,7 +39,7 @@ fn facts(content: &Content) -> Vec<(&str, &str, String)> {
     }
 }
 
-fn words(text: &str) -> Vec<&str> {
+pub(super) fn words(text: &str) -> Vec<&str> {
     text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect()
 }
 
@@ -52,7 +52,7 @@ fn said(text: &str, name: &str, in_lower_case: bool) -> Option<usize> {
 }
 
 /// What is printed at the places a question names, in the order it names them.
-fn named(content: &Content, text: &str) -> Vec<String> {
+pub(super) fn named(content: &Content, text: &str) -> Vec<String> {
     let is_form = matches!(content, Content::Form(_));
     let place = |(name, heading, value): (&str, &str, String)| {
         let at = said(text, name, is_form)?;

@@ -9,6 +9,7 @@ mod chart;
 mod check;
 mod form;
 mod lines;
+mod lists;
 mod numbers;
 mod page;
 mod pie;
@@ -30,7 +31,7 @@ pub(crate) const QUESTION_TYPES: &[&str] =
     &["value", "label", "largest", "smallest", "sum", "cell", "field", "count", "chart", "compare", "fact"];
 
 /// Asked only where it is named: what a model learns to see by.
-pub(crate) const EXTRA_TYPES: &[&str] = &["caption", "map"];
+pub(crate) const EXTRA_TYPES: &[&str] = &["caption", "list", "map"];
 
 /// What a page says.
 enum Content {
@@ -75,6 +76,8 @@ pub(crate) fn scene(draw: &mut Draw) -> Scene {
     let mut page = Page::new(draw);
     let content = Content::new(draw, &mut page);
     let mut questions = content.questions(draw);
+    // From a branch of the stream, so that whoever does not ask for lists gets what they got without.
+    questions.extend(content.lists(&mut draw.clone()));
     questions.push(map("Map the words.", |at| page.word_at(at).unwrap_or(NOTHING.to_string())));
     questions.push(map("Map the letters.", |at| page.letter_at(at).map_or(NOTHING.to_string(), String::from)));
     Scene { picture: page.finish(), questions, items: content.entries() }
