@@ -17,16 +17,11 @@ pub(crate) const CELL: f32 = SIDE / CELLS as f32;
 pub(crate) const NOTHING: &str = "-";
 
 /// The map of a picture, of what `word` says about the middle of each cell.
-pub(crate) fn map(text: &str, word: impl FnMut((f32, f32)) -> String) -> Question {
-    map_of("map", text, word)
-}
-
-/// A map that is asked for as a question of another type.
-pub(crate) fn map_of(question_type: &'static str, text: &str, mut word: impl FnMut((f32, f32)) -> String) -> Question {
+pub(crate) fn map(text: &str, mut word: impl FnMut((f32, f32)) -> String) -> Question {
     let middle = |at: usize| (at as f32 + 0.5) * CELL;
     let cells = (0..CELLS * CELLS).map(|cell| (middle(cell % CELLS), middle(cell / CELLS)));
     let words: Vec<String> = cells.map(&mut word).collect();
-    Question { question_type, text: text.to_string(), answer: words.join(" ") }
+    Question { question_type: "map", text: text.to_string(), answer: words.join(" ") }
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ pub(super) const SHORT: usize = SLOT - 1;
 pub(super) const SLOTS: usize = CELLS / SLOT;
 
 /// The largest values that are added.
-pub(super) const LARGEST_ADDEND: u32 = 20;
+const LARGEST_ADDEND: u32 = 20;
 
 /// How values are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! A caption follows the page, so whoever knows where one word stands finds the next beside it. Here any name may come
 //! next, and what belongs to it has to be found.
 
-use super::chart::{Chart, Entry, LARGEST_ADDEND};
+use super::chart::{Chart, Entry};
 use super::wording::ask;
 use super::{Content, Question};
 use crate::draw::Draw;
@@ -16,22 +16,16 @@ const DESCENDING: &[&str] =
     &["List all from the highest to the lowest.", "Sort all, the largest first.", "Say all, greatest value first."];
 const ASCENDING: &[&str] =
     &["List all from the lowest to the highest.", "Sort all, the smallest first.", "Say all, least value first."];
-const COMPARED: &[&str] = &["Compare the values.", "What is more and what is less?", "Which is greater than which?"];
-const SUMS: &[&str] = &["Add values two by two.", "What is the sum of which two?", "How much are any two together?"];
-
-/// Pairs that are compared or added in one answer.
-const PAIRS: usize = 4;
-
 impl Content {
     /// The lists that can be made of a page.
     pub fn lists(&self, draw: &mut Draw) -> Vec<Question> {
         let mut named = self.named(draw);
         draw.shuffle(&mut named);
         let forward = named.iter().map(|(name, value)| format!("{name} {value}"));
-        let mut lists = vec![list(draw, LIST, forward)];
+        let mut lists = vec![list(draw, "list", LIST, forward)];
         draw.shuffle(&mut named);
         let reversed = named.iter().map(|(name, value)| format!("{value} {name}"));
-        lists.push(list(draw, REVERSED, reversed));
+        lists.push(list(draw, "list", REVERSED, reversed));
         if let Self::Chart(chart) = self {
             chart.lists(draw, &mut lists);
         }
@@ -58,46 +52,25 @@ impl Content {
 }
 
 impl Chart {
-    /// By size, and two by two.
+    /// By size.
     fn lists(&self, draw: &mut Draw, lists: &mut Vec<Question>) {
         let mut sorted = self.entries.clone();
         sorted.sort_unstable_by_key(|entry| entry.value);
         let said = |of: &Entry| format!("{} {}", of.label.printed, of.value);
-        lists.push(list(draw, ASCENDING, sorted.iter().map(said)));
-        lists.push(list(draw, DESCENDING, sorted.iter().rev().map(said)));
-        let compared: Vec<String> = some_pairs(draw, &self.entries)
-            .iter()
-            .map(|[a, b]| {
-                let word = if a.value > b.value { "more" } else { "less" };
-                format!("{} {word} than {}", a.label.said(draw), b.label.said(draw))
-            })
-            .collect();
-        lists.push(list(draw, COMPARED, compared));
-        let small: Vec<Entry> = self.entries.iter().filter(|entry| entry.value <= LARGEST_ADDEND).copied().collect();
-        let sums: Vec<String> = some_pairs(draw, &small)
-            .iter()
-            .map(|[a, b]| format!("{} plus {} {}", a.label.said(draw), b.label.said(draw), a.value + b.value))
-            .collect();
-        if !sums.is_empty() {
-            lists.push(list(draw, SUMS, sums));
-        }
+        lists.push(list(draw, "order", ASCENDING, sorted.iter().map(said)));
+        lists.push(list(draw, "order", DESCENDING, sorted.iter().rev().map(said)));
     }
 }
 
-fn list(draw: &mut Draw, wordings: &[&str], items: impl IntoIterator<Item = String>) -> Question {
+/// One list of a page.
+fn list(
+    draw: &mut Draw,
+    question_type: &'static str,
+    wordings: &[&str],
+    items: impl IntoIterator<Item = String>,
+) -> Question {
     let items: Vec<String> = items.into_iter().collect();
-    ask(draw, "list", wordings, &[], items.join(", "))
-}
-
-/// Some entries in twos, each in either order.
-fn some_pairs(draw: &mut Draw, entries: &[Entry]) -> Vec<[Entry; 2]> {
-    let pairs: Vec<[Entry; 2]> =
-        entries.iter().enumerate().flat_map(|(at, a)| entries[at + 1..].iter().map(|b| [*a, *b])).collect();
-    let mut some = draw.sample(&pairs, PAIRS);
-    for pair in &mut some {
-        draw.shuffle(pair);
-    }
-    some
+    ask(draw, question_type, wordings, &[], items.join(", "))
 }
 
 #[cfg(test)]
@@ -109,21 +82,10 @@ mod tests {
 
     const PAGES: u64 = 400;
 
-    /// What is named alone, as a number.
-    fn number(content: &Content, name: &str) -> u32 {
-        named(content, name)[0].parse().expect("a number")
-    }
-
     /// Whether an item of a list is what the page says.
     fn holds(content: &Content, item: &str) -> bool {
-        match words(item)[..] {
-            [a, "more", "than", b] | [b, "less", "than", a] => number(content, a) > number(content, b),
-            [a, "plus", b, sum] => (number(content, a) + number(content, b)).to_string() == sum,
-            _ => {
-                let named = named(content, item);
-                named.len() == 1 && format!(" {item} ").contains(&format!(" {} ", named[0]))
-            }
-        }
+        let named = named(content, item);
+        named.len() == 1 && format!(" {item} ").contains(&format!(" {} ", named[0]))
     }
 
     #[test]
@@ -132,13 +94,12 @@ mod tests {
             let content = content(index).0;
             let lists = content.lists(&mut Draw::new(crate::Domain::Document, 12, index));
             assert!(lists.len() >= 2);
-            for Question { text, answer, .. } in lists {
+            for Question { answer, .. } in lists {
                 let items: BTreeSet<&str> = answer.split(", ").collect();
                 for item in &items {
                     assert!(holds(&content, item), "{item} on page {index}: {:?}", facts(&content));
                 }
-                let in_pairs = [COMPARED, SUMS].concat().contains(&text.as_str());
-                assert!(in_pairs || items.len() == facts(&content).len(), "{answer} on page {index}");
+                assert_eq!(items.len(), facts(&content).len(), "{answer} on page {index}");
             }
         }
     }

@@ -4,7 +4,6 @@
 //! asked is printed, each letter in a patch of its own; lengths and areas are true to the numbers as well.
 
 mod bars;
-mod bindings;
 mod chart;
 #[cfg(test)]
 mod check;
@@ -32,7 +31,7 @@ pub(crate) const QUESTION_TYPES: &[&str] =
     &["value", "label", "largest", "smallest", "sum", "cell", "field", "count", "chart", "compare", "fact"];
 
 /// Asked only where it is named: what a model learns to see by.
-pub(crate) const EXTRA_TYPES: &[&str] = &["binding", "caption", "list", "map"];
+pub(crate) const EXTRA_TYPES: &[&str] = &["caption", "list", "map", "order"];
 
 /// What a page says.
 enum Content {
@@ -79,7 +78,6 @@ pub(crate) fn scene(draw: &mut Draw) -> Scene {
     let mut questions = content.questions(draw);
     // From a branch of the stream, so that whoever does not ask for lists gets what they got without.
     questions.extend(content.lists(&mut draw.clone()));
-    questions.extend(content.bindings(&page));
     questions.push(map("Map the words.", |at| page.word_at(at).unwrap_or(NOTHING.to_string())));
     questions.push(map("Map the letters.", |at| page.letter_at(at).map_or(NOTHING.to_string(), String::from)));
     Scene { picture: page.finish(), questions, items: content.entries() }

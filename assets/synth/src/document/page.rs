@@ -109,13 +109,13 @@ impl Page {
 
     /// The letter at a place, if one is there.
     pub fn letter_at(&self, at: (f32, f32)) -> Option<char> {
-        let (text, index) = self.letter_of(at)?;
+        let (text, index) = self.text_at(at)?;
         text.chars().nth(index)
     }
 
     /// The word at a place, if one is there; of a number, the digit.
     pub fn word_at(&self, at: (f32, f32)) -> Option<String> {
-        let (text, index) = self.letter_of(at)?;
+        let (text, index) = self.text_at(at)?;
         // Letters are ASCII.
         let begin = text[..index].rfind(' ').map_or(0, |space| space + 1);
         let word = text[begin..].split([' ', ':']).next().unwrap_or_default();
@@ -125,20 +125,11 @@ impl Page {
         }
     }
 
-    /// The text at a place; none where that is a space.
-    pub fn text_at(&self, (x, y): (f32, f32)) -> Option<&Text> {
+    /// The text at a place, and which of its letters is there; none where that is a space.
+    fn text_at(&self, (x, y): (f32, f32)) -> Option<(&str, usize)> {
         let (column, row) = ((x / CELL) as usize, (y / CELL) as usize);
-        self.texts.iter().find(|text| text.row == row && text.letters().any(|(at, _)| at == column))
-    }
-
-    /// What is printed in a row before a colon.
-    pub fn field_in(&self, row: usize) -> Option<&str> {
-        self.texts.iter().filter(|text| text.row == row).find_map(|text| text.content.strip_suffix(':'))
-    }
-
-    /// The text at a place, and which of its letters is there.
-    fn letter_of(&self, at: (f32, f32)) -> Option<(&str, usize)> {
-        self.text_at(at).map(|text| (text.content.as_str(), (at.0 / CELL) as usize - text.column))
+        let holds = |text: &&Text| text.row == row && text.letters().any(|(at, _)| at == column);
+        self.texts.iter().find(holds).map(|text| (text.content.as_str(), column - text.column))
     }
 
     /// The colour of frames and rules, which must not be taken for letters.
