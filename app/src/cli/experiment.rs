@@ -13,24 +13,17 @@ pub fn run(shared: &Shared, args: &ExperimentArgs) -> anyhow::Result<ExitCode> {
     if shared.adapter.is_some() {
         return Err(anyhow!(UsageError("an experiment makes its own adapters; leave --adapter out".to_string())));
     }
-    let done = match (args.name, &shared.model) {
-        (ExperimentName::Demo, Some(_)) => {
+    let done = match args.name {
+        ExperimentName::Demo if shared.model.is_some() => {
             return Err(anyhow!(UsageError("this experiment makes its own model; leave --model out".to_string())));
         }
-        (ExperimentName::Demo, None) => make_demo(shared, &args.out),
-        (ExperimentName::Conflict, None) => {
-            return Err(anyhow!(UsageError(
-                "the comparison needs a small model to start from; name its folder with --model, e.g. the `base/model` \
-                 that `llava-mole experiment demo` makes"
-                    .to_string()
-            )));
-        }
-        (ExperimentName::Conflict, Some(base)) => {
+        ExperimentName::Demo => make_demo(shared, &args.out),
+        ExperimentName::Conflict => {
             let (samples, questions, seeds) = (args.samples, args.questions, args.seeds);
             if samples == 0 || questions == 0 || seeds == 0 {
                 return Err(anyhow!(UsageError("--samples, --questions and --seeds are at least 1".to_string())));
             }
-            run_conflict(shared, base, &args.out, Scale { samples, questions, seeds })
+            run_conflict(shared, &args.out, Scale { samples, questions, seeds })
         }
     };
     match done {

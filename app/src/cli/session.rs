@@ -9,7 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mole_runtime::engine::{Command, Engine, Event, LoadRequest, ModelInfo, ModelSource, Picture, Reply, ReplyRequest};
 
 use super::args::Shared;
-use super::{UsageError, interrupt};
+use super::interrupt;
+use crate::demo;
 
 /// Pictures beyond this are no pictures a camera makes.
 const MAX_PICTURE_BYTES: u64 = 256 << 20;
@@ -27,19 +28,13 @@ impl Session {
         Ok(Self { engine })
     }
 
-    /// Starts the engine and loads the model that the flags name.
+    /// Starts the engine and loads the model that the flags name, or the demo model.
     pub fn open(shared: &Shared) -> anyhow::Result<Self> {
-        let Some(folder) = &shared.model else {
-            return Err(anyhow!(UsageError(
-                "no model was named, and this program does not carry one yet; name the folder of a LLaVA-1.5 \
-                 checkpoint, e.g. llava-mole ask --model path/to/llava-1.5-7b-hf --image photo.jpg \"What is this?\""
-                    .to_string()
-            )));
-        };
         let session = Self::start()?;
+        let (model, adapter) = models(shared);
         let info = session.load(LoadRequest {
-            model: ModelSource::Folder(folder.clone()),
-            adapter: shared.adapter.clone().map(ModelSource::Folder),
+            model,
+            adapter,
             device: shared.device,
             precision: shared.weights,
             aspect_ratio: shared.image_aspect_ratio.map(Into::into),
@@ -134,6 +129,16 @@ impl Session {
         };
         let stopped = interrupt::work_ended();
         Ok((reply?, stopped))
+    }
+}
+
+/// The model and the adapter that the flags name. The demo model comes with its experts, unless a folder of another
+/// adapter to it is named.
+fn models(shared: &Shared) -> (ModelSource, Option<ModelSource>) {
+    let adapter = shared.adapter.clone().map(ModelSource::Folder);
+    match &shared.model {
+        Some(folder) => (ModelSource::Folder(folder.clone()), adapter),
+        None => (demo::model(), Some(adapter.unwrap_or_else(demo::adapter))),
     }
 }
 

@@ -16,6 +16,7 @@ use super::report::{Results, Run};
 use super::runner::Runner;
 use crate::cli::args::Shared;
 use crate::cli::dump::write_file;
+use crate::demo;
 
 /// How large the comparison is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,14 +32,15 @@ pub struct Scale {
 /// Questions about a picture to learn from.
 const TURNS: usize = 4;
 
-/// Seeds of the sets: other ones than the demo model's, whose base has seen captions of none of these pictures.
+/// Seeds of the sets: other ones than the demo model's, whose base has seen none of these pictures.
 const TRAIN_SEED: u64 = 21;
 const TEST_SEED: u64 = 2000;
 
-/// Runs what is missing below `out`, and writes the report anew after every run.
-pub fn run_conflict(shared: &Shared, base: &Path, out: &Path, scale: Scale) -> anyhow::Result<()> {
+/// Runs what is missing below `out`, from the base that the flags name or the demo model's, and writes the report anew
+/// after every run.
+pub fn run_conflict(shared: &Shared, out: &Path, scale: Scale) -> anyhow::Result<()> {
     fix_scale(out, scale)?;
-    keep_base(base, &out.join("base"))?;
+    keep_base(shared.model.as_deref(), &out.join("base"))?;
     for domain in Domain::ALL {
         train_set(domain.name(), domain, scale.samples).make(&out.join("data"))?;
         train_set(twice(domain), domain, 2 * scale.samples).make(&out.join("data"))?;
@@ -109,24 +111,29 @@ fn test_set(out: &Path, domain: Domain, scale: Scale) -> anyhow::Result<DataSour
 }
 
 /// Copies the base into the experiment's folder, where configurations name it; runs of another base are not comparable.
-fn keep_base(from: &Path, to: &Path) -> anyhow::Result<()> {
+fn keep_base(from: Option<&Path>, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    let Some(from) = from else {
+        return demo::MODEL.iter().try_for_each(|(name, bytes)| keep(&to.join(name), bytes, "the demo model"));
+    };
     for file in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
         let file = file.with_context(|| from.display().to_string())?;
-        if !file.path().is_file() {
-            continue;
+        if file.path().is_file() {
+            let bytes = std::fs::read(file.path()).with_context(|| file.path().display().to_string())?;
+            keep(&to.join(file.file_name()), &bytes, &from.display().to_string())?;
         }
-        let (copy, bytes) = (to.join(file.file_name()), std::fs::read(file.path()));
-        let bytes = bytes.with_context(|| file.path().display().to_string())?;
-        match std::fs::read(&copy) {
-            Ok(kept) => anyhow::ensure!(
-                kept == bytes,
-                "{} is of another model than {}; name that one, or another folder",
-                copy.display(),
-                from.display()
-            ),
-            Err(_) => write_file(&copy, &bytes)?,
-        }
+    }
+    Ok(())
+}
+
+fn keep(copy: &Path, bytes: &[u8], of: &str) -> anyhow::Result<()> {
+    match std::fs::read(copy) {
+        Ok(kept) => anyhow::ensure!(
+            kept == bytes,
+            "{} is of another model than {of}; start from that one, or name another folder",
+            copy.display()
+        ),
+        Err(_) => write_file(copy, bytes)?,
     }
     Ok(())
 }

@@ -76,6 +76,9 @@ const TRAIN_SETS: [Set; 3] = [
     set("train-medical", Domain::Medical, 12_000, 13, 8, ""),
 ];
 
+/// What the tokenizer reads beside the others' words: more questions about the same pages than the experts learn from.
+const WORDS: Set = set("words-document", Domain::Document, 24_000, 12, 12, "");
+
 /// What their learning is watched on.
 const WATCH_SETS: [Set; 6] = [
     set("held-general", Domain::General, 100, 101, 8, ""),
@@ -96,9 +99,8 @@ pub const TEST_SETS: [Set; 3] = [
 /// Makes the demo model below `out`, and says how well it answers.
 pub fn make_demo(shared: &Shared, out: &Path) -> anyhow::Result<()> {
     let data = out.join("data");
-    for set in
-        FIRST_SETS.iter().chain(&FEW_SETS).chain(&LIST_SETS).chain(&BASE_SETS).chain(&TRAIN_SETS).chain(&WATCH_SETS)
-    {
+    let sets = FIRST_SETS.iter().chain(&FEW_SETS).chain(&LIST_SETS).chain(&BASE_SETS).chain(&TRAIN_SETS);
+    for set in sets.chain([&WORDS]).chain(&WATCH_SETS) {
         set.make(&data)?;
     }
     blank(out)?;
@@ -145,7 +147,8 @@ fn blank(out: &Path) -> anyhow::Result<()> {
         write(name, bytes)?;
     }
     let mut texts: Vec<String> = vec![PROSE.to_string()];
-    for set in FIRST_SETS.iter().chain(&BASE_SETS).chain(&TRAIN_SETS) {
+    let [general, _, medical] = &TRAIN_SETS;
+    for set in FIRST_SETS.iter().chain(&BASE_SETS).chain([general, &WORDS, medical]) {
         texts.extend(set.texts(&out.join("data"))?);
     }
     write("tokenizer.json", tokenizer::train(texts.into_iter(), VOCABULARY)?.as_bytes())

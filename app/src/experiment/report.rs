@@ -210,12 +210,12 @@ impl Results {
     fn report(&self) -> String {
         let Scale { samples, questions, seeds } = self.scale;
         let mut text = format!(
-            "# Three domains, one adapter\n\nMade by `llava-mole experiment conflict --model BASE --samples {samples} \
-             --questions {questions} --seeds {seeds}`, from the model in `base/`. Each run trains once over {samples} pictures a \
-             domain with four questions each, and is asked {questions} questions a domain about pictures that no run has \
-             seen, greedily. Numbers are exact matches after normalisation in percent, mean ± standard deviation over \
-             the runs of different seeds.\n\nLoRA is on every projection of the language model; MoLE has the same LoRA \
-             on attention, and experts of the same rank on the MLP.\n\n"
+            "# Three domains, one adapter\n\nMade by `llava-mole experiment conflict --samples {samples} --questions \
+             {questions} --seeds {seeds}`, from the demo model's base where `--model` names no other. Each run trains \
+             once over {samples} pictures a domain with four questions each, and is asked {questions} questions a \
+             domain about pictures that no run has seen, greedily. Numbers are exact matches after normalisation in \
+             percent, mean ± standard deviation over the runs of different seeds.\n\nLoRA is on every projection of \
+             the language model; MoLE has the same LoRA on attention, and experts of the same rank on the MLP.\n\n"
         );
         for (group, rows) in self.groups() {
             text += &format!("## {group}\n{}\n", table(&rows));

@@ -1,6 +1,6 @@
 //! Errors in how the program is called: exit code 2, nothing on stdout, words on stderr.
 
-use crate::fixture::{model, picture};
+use crate::fixture::model;
 use crate::program::{Program, ask, on_cpu, program};
 
 /// stderr of a call that is refused as a usage error.
@@ -54,17 +54,6 @@ fn a_device_is_auto_cpu_gpu_or_a_number() {
         let called = program(["ask", "--model"]).arg(model("mha")).arg(format!("--device={device}")).arg("hi");
         misused(called, &["--device", "auto, cpu, gpu or gpu:N"]);
     }
-}
-
-#[test]
-fn without_a_model_the_way_to_name_one_is_shown() {
-    let words = ["no model was named", "llava-mole ask --model"];
-    misused(program(["ask", "hi"]), &words);
-    misused(program(["ask", "--image"]).arg(picture("gray.png")).arg("hi"), &words);
-    misused(program(["chat"]), &words);
-    misused(program([""; 0]), &words);
-    misused(program(["dump", "--prompt", "hi", "--out", "never.safetensors"]), &words);
-    misused(program(["experiment", "conflict", "--out", "never"]), &["--model", "experiment demo"]);
 }
 
 #[test]
