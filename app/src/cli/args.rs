@@ -269,7 +269,7 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// conflict: pictures a domain to train on
-    #[arg(long, default_value_t = 800, value_name = "N")]
+    #[arg(long, default_value_t = 1600, value_name = "N")]
     pub samples: usize,
     /// conflict: questions a domain that each run is asked
     #[arg(long, default_value_t = 300, value_name = "N")]

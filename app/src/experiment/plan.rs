@@ -93,7 +93,7 @@ impl Arm {
             );
         }
         // One pass over the data: a domain alone sees as many of its pictures as it does in the mixture.
-        text + "\n[train]\nepochs = 1\nmicro_batch = 8\naccumulation = 2\nlr = 2e-3\nprojector_lr = 5e-4\n\
+        text + "\n[train]\nepochs = 1\nmicro_batch = 8\nlr = 2e-3\nprojector_lr = 5e-4\n\
                 warmup_ratio = 0.03\nmax_length = 512\nrecompute = false\ncheckpoint_every = 200\nkeep_checkpoints = 1\n"
     }
 }
