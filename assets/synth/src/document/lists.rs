@@ -16,6 +16,7 @@ const DESCENDING: &[&str] =
     &["List all from the highest to the lowest.", "Sort all, the largest first.", "Say all, greatest value first."];
 const ASCENDING: &[&str] =
     &["List all from the lowest to the highest.", "Sort all, the smallest first.", "Say all, least value first."];
+
 impl Content {
     /// The lists that can be made of a page.
     pub fn lists(&self, draw: &mut Draw) -> Vec<Question> {
