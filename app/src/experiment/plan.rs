@@ -13,6 +13,9 @@ pub const EXPERTS: [usize; 5] = [1, 2, 3, 5, 8];
 /// Ways of gating that are compared.
 pub const GATINGS: [&str; 3] = ["hard", "gated", "dense"];
 
+/// The rank and the passes over the data of the comparison where room is short and time is not.
+pub const NARROW: (usize, usize) = (2, 3);
+
 /// What a run is trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mix {
@@ -33,17 +36,24 @@ pub struct Arm {
     pub rank: usize,
     /// Number of experts and their gating; plain LoRA without.
     pub experts: Option<(usize, &'static str)>,
+    /// Passes over its data.
+    pub passes: usize,
 }
 
 impl Arm {
-    /// Plain LoRA.
+    /// Plain LoRA, one pass.
     pub const fn lora(mix: Mix, rank: usize) -> Self {
-        Self { mix, rank, experts: None }
+        Self { mix, rank, experts: None, passes: 1 }
     }
 
-    /// The mixture with experts.
+    /// The mixture with experts, one pass.
     pub const fn mole(experts: usize, gating: &'static str, rank: usize) -> Self {
-        Self { mix: Mix::Mixture, rank, experts: Some((experts, gating)) }
+        Self { mix: Mix::Mixture, rank, experts: Some((experts, gating)), passes: 1 }
+    }
+
+    /// The same with so many passes.
+    pub const fn passes(self, passes: usize) -> Self {
+        Self { passes, ..self }
     }
 
     /// Folder of its runs, without the seed.
@@ -54,7 +64,8 @@ impl Arm {
             Mix::Mixture => "mixture",
             Mix::Twice => "twice",
         };
-        format!("{mix}-{kind}-r{}", self.rank)
+        let passes = if self.passes == 1 { String::new() } else { format!("-p{}", self.passes) };
+        format!("{mix}-{kind}-r{}{passes}", self.rank)
     }
 
     /// The domains that it is trained on and asked about.
@@ -92,9 +103,14 @@ impl Arm {
                 "\n[[data]]\nname = \"{name}\"\npath = \"data/{folder}/data.jsonl\"\nimages = \"data/{folder}/images\"\n"
             );
         }
-        // One pass over the data: a domain alone sees as many of its pictures as it does in the mixture.
-        text + "\n[train]\nepochs = 1\nmicro_batch = 8\nlr = 2e-3\nprojector_lr = 5e-4\n\
-                warmup_ratio = 0.03\nmax_length = 512\nrecompute = false\ncheckpoint_every = 200\nkeep_checkpoints = 1\n"
+        // Passes, not steps: a domain alone sees as many of its pictures as it does in the mixture.
+        let _ = write!(
+            text,
+            "\n[train]\nepochs = {}\nmicro_batch = 8\nlr = 2e-3\nprojector_lr = 5e-4\nwarmup_ratio = 0.03\n\
+             max_length = 512\nrecompute = false\ncheckpoint_every = 200\nkeep_checkpoints = 1\n",
+            self.passes
+        );
+        text
     }
 }
 
@@ -108,6 +124,10 @@ pub fn arms() -> Vec<Arm> {
     arms.extend(RANKS.map(|rank| Arm::mole(3, "hard", rank)));
     arms.extend(EXPERTS.map(|experts| Arm::mole(experts, "hard", RANK)));
     arms.extend(GATINGS.map(|gating| Arm::mole(3, gating, RANK)));
+    let (rank, passes) = NARROW;
+    arms.extend(Domain::ALL.map(|domain| Arm::lora(Mix::Alone(domain), rank).passes(passes)));
+    arms.push(Arm::lora(Mix::Mixture, rank).passes(passes));
+    arms.push(Arm::mole(3, "hard", rank).passes(passes));
     let mut once: Vec<Arm> = Vec::new();
     for arm in arms {
         if !once.contains(&arm) {
@@ -125,7 +145,7 @@ mod tests {
     #[test]
     fn every_configuration_is_accepted_and_has_a_folder_of_its_own() {
         let arms = arms();
-        assert_eq!(arms.len(), 6 + 3 + 3 + 4 + 2);
+        assert_eq!(arms.len(), 6 + 3 + 3 + 4 + 2 + 5);
         let mut names: Vec<String> = arms.iter().map(Arm::name).collect();
         names.sort();
         names.dedup();

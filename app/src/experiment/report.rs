@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::conflict::Scale;
-use super::plan::{Arm, EXPERTS, GATINGS, Mix, RANK, RANKS};
+use super::plan::{Arm, EXPERTS, GATINGS, Mix, NARROW, RANK, RANKS};
 use super::runner::Score;
 use crate::cli::dump::write_file;
 use crate::figures::{ComparisonRow, Estimate, TrendSeries, comparison_picture, routing_picture, trend_picture};
@@ -116,18 +116,24 @@ impl Results {
         Row { name: name.to_string(), values: Domain::ALL.map(|domain| self.accuracy(arm, domain)).to_vec() }
     }
 
-    /// The main comparison: each domain alone is one line, of three runs.
-    fn main_rows(&self) -> [Row; 4] {
-        let alone = |domain| self.accuracy(&Arm::lora(Mix::Alone(domain), RANK), domain);
+    /// Each domain alone (one line, of as many runs as there are domains), one LoRA for all, experts for all.
+    fn conflict_rows(&self, rank: usize, passes: usize) -> [Row; 3] {
+        let alone = |domain| self.accuracy(&Arm::lora(Mix::Alone(domain), rank).passes(passes), domain);
         [
             Row { name: "LoRA, each domain alone".to_string(), values: Domain::ALL.map(alone).to_vec() },
-            self.row("LoRA, all domains", &Arm::lora(Mix::Mixture, RANK)),
-            self.row("MoLE, 3 experts, all domains", &Arm::mole(3, "hard", RANK)),
-            self.row("LoRA, all domains, twice the samples", &Arm::lora(Mix::Twice, RANK)),
+            self.row("LoRA, all domains", &Arm::lora(Mix::Mixture, rank).passes(passes)),
+            self.row("MoLE, 3 experts, all domains", &Arm::mole(3, "hard", rank).passes(passes)),
         ]
     }
 
+    /// The main comparison.
+    fn main_rows(&self) -> [Row; 4] {
+        let [alone, mixture, mole] = self.conflict_rows(RANK, 1);
+        [alone, mixture, mole, self.row("LoRA, all domains, twice the samples", &Arm::lora(Mix::Twice, RANK))]
+    }
+
     fn groups(&self) -> Vec<(String, Vec<Row>)> {
+        let (rank, passes) = NARROW;
         let ranks = RANKS.iter().flat_map(|&rank| {
             let plain = self.row(&format!("LoRA, rank {rank}"), &Arm::lora(Mix::Mixture, rank));
             [plain, self.row(&format!("MoLE, rank {rank}"), &Arm::mole(3, "hard", rank))]
@@ -142,6 +148,7 @@ impl Results {
             ("Rank, all domains".to_string(), ranks.collect()),
             (format!("Experts, all domains, rank {RANK}"), experts.collect()),
             (format!("Gating, 3 experts, rank {RANK}"), gatings.collect()),
+            (format!("Less room and more time: rank {rank}, {passes} passes"), self.conflict_rows(rank, passes).into()),
         ]
     }
 
@@ -163,7 +170,7 @@ impl Results {
         let mean = |domain: Domain| (domain.name(), Mean::of(&self.accuracy(arm, domain)));
         let accuracy: BTreeMap<_, _> = arm.domains().into_iter().map(mean).collect();
         json!({ "name": arm.name(), "rank": arm.rank, "experts": arm.experts.map(|(experts, _)| experts),
-            "gating": arm.experts.map(|(_, gating)| gating), "accuracy": accuracy, "runs": runs })
+            "gating": arm.experts.map(|(_, gating)| gating), "passes": arm.passes, "accuracy": accuracy, "runs": runs })
     }
 
     fn draw(&self, out: &Path) -> anyhow::Result<()> {
@@ -212,7 +219,7 @@ impl Results {
         let mut text = format!(
             "# Three domains, one adapter\n\nMade by `llava-mole experiment conflict --samples {samples} --questions \
              {questions} --seeds {seeds}`, from the demo model's base where `--model` names no other. Each run trains \
-             once over {samples} pictures a domain with four questions each, and is asked {questions} questions a \
+             on {samples} pictures a domain with four questions each, in one pass unless more are named, and is asked {questions} questions a \
              domain about pictures that no run has seen, greedily. Numbers are exact matches after normalisation in \
              percent, mean ± standard deviation over the runs of different seeds.\n\nLoRA is on every projection of \
              the language model; MoLE has the same LoRA on attention, and experts of the same rank on the MLP.\n\n"
@@ -229,12 +236,24 @@ impl Results {
     /// The paper's claims, each with the difference that was found.
     fn verdicts(&self) -> String {
         let [alone, mixture, mole, twice] = self.main_rows().map(|row| row.by_seed());
+        let (rank, passes) = NARROW;
+        let [narrow_alone, narrow_mixture, narrow_mole] = self.conflict_rows(rank, passes).map(|row| row.by_seed());
         [
             verdict("Mixing the domains in one LoRA, against each alone", &mixture, &alone),
             verdict("Experts on the mixture, against one LoRA on it", &mole, &mixture),
             verdict("Experts on the mixture, against each domain alone", &mole, &alone),
             verdict("One LoRA with twice the samples, against one LoRA", &twice, &mixture),
             verdict("Experts, against one LoRA with twice the samples", &mole, &twice),
+            verdict(
+                &format!("Rank {rank}, {passes} passes: mixing the domains in one LoRA, against each alone"),
+                &narrow_mixture,
+                &narrow_alone,
+            ),
+            verdict(
+                &format!("Rank {rank}, {passes} passes: experts on the mixture, against one LoRA on it"),
+                &narrow_mole,
+                &narrow_mixture,
+            ),
         ]
         .concat()
     }
