@@ -13,6 +13,9 @@ use super::runner::Score;
 use crate::cli::dump::write_file;
 use crate::figures::{ComparisonRow, Estimate, TrendSeries, comparison_picture, routing_picture, trend_picture};
 
+/// Below this distance two uses of experts are called the same: no more than one token in ten goes elsewhere.
+const ALIKE: f64 = 0.1;
+
 /// `[layer][expert]`: shares of a dataset's tokens.
 type Load = Vec<Vec<f32>>;
 
@@ -264,7 +267,12 @@ impl Results {
             text +=
                 &distance.map_or(String::new(), |of| format!("| {layer} | {:.2} ± {:.2} |\n", of.mean, of.deviation));
         }
-        text
+        let widest = self.routing_distances().into_iter().flatten().map(|of| of.mean).fold(0.0, f64::max);
+        let said = match widest < ALIKE {
+            true => "is the same for all domains: the routers do not tell them apart",
+            false => "differs by domain in at least one layer",
+        };
+        text + &format!("\nThe use of experts {said} (largest distance {widest:.2}).\n")
     }
 }
 
