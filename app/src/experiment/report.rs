@@ -250,6 +250,9 @@ impl Results {
         .concat();
         let (rank, passes) = NARROW;
         let [alone, mixture, mole] = self.conflict_rows(rank, passes);
+        let at = format!("Rank {rank}, {passes} passes");
+        said += &verdict(&format!("{at}: mixing, against each alone"), &mixture.by_seed(), &alone.by_seed());
+        said += &verdict(&format!("{at}: experts, against one LoRA"), &mole.by_seed(), &mixture.by_seed());
         for (index, domain) in Domain::ALL.into_iter().enumerate() {
             let of = |row: &Row| row.values[index].clone();
             let at = format!("Rank {rank}, {passes} passes, {}", domain.name());
