@@ -1,4 +1,4 @@
-//! The demo model: a small LLaVA-MoLE inside the program, for those who have no checkpoint yet.
+//! The demo model: a small LLaVA-MoLE inside the program, for those who have no checkpoint yet. A page fetches it instead.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! `llava-mole`: talk about pictures, from the command line.
 
 mod cli;
-mod demo;
 mod experiment;
 mod figures;
 

@@ -10,7 +10,7 @@ use mole_runtime::engine::{Command, Engine, Event, LoadRequest, ModelInfo, Model
 
 use super::args::Shared;
 use super::interrupt;
-use crate::demo;
+use llava_mole::demo;
 
 /// Pictures beyond this are no pictures a camera makes.
 const MAX_PICTURE_BYTES: u64 = 256 << 20;

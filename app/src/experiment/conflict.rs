@@ -16,7 +16,7 @@ use super::report::{Results, Run};
 use super::runner::Runner;
 use crate::cli::args::Shared;
 use crate::cli::dump::write_file;
-use crate::demo;
+use llava_mole::demo;
 
 /// How large the comparison is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

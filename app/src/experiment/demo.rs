@@ -13,7 +13,7 @@ use super::package::package;
 use super::runner::Runner;
 use super::tokenizer;
 use crate::cli::args::Shared;
-use crate::demo;
+use llava_mole::demo;
 
 /// Size of the vocabulary, in tokens.
 const VOCABULARY: usize = 2048;

@@ -10,7 +10,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::palette::Rgb;
+use llava_mole::palette::Rgb;
 
 /// Drawing units a pixel.
 const UNITS: f64 = 8.0;

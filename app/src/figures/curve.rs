@@ -7,10 +7,10 @@ use anyhow::ensure;
 
 use super::canvas::{Anchor, Canvas, shortened};
 use super::legend::{self, Entry};
-use super::palette::{INK, MUTED, PALE, dataset_color};
 use super::panel::{Panel, decimal, scientific};
 use super::series::Series;
 use super::step_lines::{StepLine, StepLines};
+use llava_mole::palette::{INK, MUTED, PALE, dataset_color};
 
 const SIZE: (f64, f64) = (1000.0, 640.0);
 const X: (f64, f64) = (84.0, 748.0);

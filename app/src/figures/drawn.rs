@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::palette::Rgb;
 use super::text_width::text_width;
+use llava_mole::palette::Rgb;
 
 /// The picture's elements, each the text of one.
 pub struct Drawn {

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 
 use super::canvas::Canvas;
-use super::palette::Rgb;
+use llava_mole::palette::Rgb;
 
 /// Small enough that marks [`PITCH`] apart leave each other to be seen.
 const RADIUS: f64 = 3.5;

@@ -1,8 +1,8 @@
 //! What the colours mean: signs and names in lines above a plot, as many as they need.
 
 use super::canvas::{Anchor, Canvas};
-use super::palette::{INK, Rgb};
 use super::text_width::{fitted, text_width};
+use llava_mole::palette::{INK, Rgb};
 
 const SIZE: f64 = 13.0;
 const LINE: f64 = 21.0;

@@ -1,7 +1,7 @@
 //! What the curves are, and where they ended: a small table beside them.
 
 use super::canvas::{Anchor, Canvas, shortened};
-use super::palette::{INK, MUTED, Rgb};
+use llava_mole::palette::{INK, MUTED, Rgb};
 
 const LEFT: f64 = 780.0;
 /// The right ends of the two columns of values.

@@ -18,7 +18,6 @@ mod drawn;
 mod estimate;
 mod key;
 mod legend;
-mod palette;
 mod panel;
 mod percent_axis;
 mod routing;

@@ -1,7 +1,7 @@
 //! A pair of axes on a canvas: a frame in pixels, the range it shows, grid, ticks and what is drawn inside.
 
 use super::canvas::{Anchor, Canvas};
-use super::palette::{GRID, MUTED, Rgb};
+use llava_mole::palette::{GRID, MUTED, Rgb};
 
 const LABEL: f64 = 12.0;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::ensure;
 
 use super::canvas::{Anchor, Canvas, shortened};
-use super::palette::{INK, MUTED, PALE, ink_on, scale_color};
+use llava_mole::palette::{INK, MUTED, PALE, ink_on, scale_color};
 
 /// The widest row of heat maps, if one alone is not wider.
 const MAX_WIDTH: f64 = 1100.0;

@@ -7,9 +7,9 @@ use anyhow::ensure;
 use super::canvas::{Anchor, Canvas};
 use super::estimate::{Estimate, PITCH};
 use super::key::{Key, Sign};
-use super::palette::{GRID, INK, MUTED, dataset_color};
 use super::percent_axis::{self, PercentAxis};
 use super::text_width::{fitted, text_width};
+use llava_mole::palette::{GRID, INK, MUTED, dataset_color};
 
 const WIDTH: f64 = 760.0;
 const MARGIN: f64 = 16.0;

@@ -17,8 +17,13 @@ use crate::weights::ModelFiles;
 pub enum Command {
     /// Opens a device and loads a model, replacing the one before. Answers: `Loading`..., `Loaded`.
     Load(LoadRequest),
-    /// Answers a prompt. Answers: `Started`, `Prefilled`..., `Token`..., `Replied`.
+    /// Finds out what loading a model would take. Nothing is allocated, and what is loaded stays. Answers: `Estimated`.
+    Estimate(LoadRequest),
+    /// Answers a prompt. Answers: `Started`, `Prefilled`..., `Token`..., `Replied`; with routing `Routed` behind each
+    /// piece of the prompt and each token.
     Reply(ReplyRequest),
+    /// Finds out where the tokens of a conversation go that ends with an answer. Answers: `Routed`..., `Traced`.
+    Trace(Vec<Message>),
     /// Runs the model once over a raw prompt and returns what is inside. Answers: `Dumped`.
     Dump(DumpRequest),
     /// Trains, in the place of any model that is loaded. Answers: `Training`, `Loading`..., `Training`..., `Trained`.

@@ -17,6 +17,8 @@ pub enum Event {
     Loading(LoadProgress),
     /// The model is ready.
     Loaded(Box<ModelInfo>),
+    /// What loading the model would take; it is not loaded.
+    Estimated(Box<ModelInfo>),
     /// The prompt was understood; the reply begins.
     Started {
         /// Tokens of the prompt with every picture expanded.
@@ -31,6 +33,11 @@ pub enum Event {
     },
     /// The next piece of the reply. Never half a character.
     Token(String),
+    /// Where the next tokens of prompt and reply went: those that went through the model since the last of these. The
+    /// `tokens` are only the new ones.
+    Routed(ReplyRouting),
+    /// Every token of what [`Command::Trace`](super::Command::Trace) named was told of.
+    Traced,
     /// The reply is complete.
     Replied(Reply),
     /// What [`Command::Dump`](super::Command::Dump) asked for.

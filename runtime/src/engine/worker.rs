@@ -69,6 +69,14 @@ impl Worker {
                 self.loaded = Some(loaded);
                 self.tell(Event::Loaded(Box::new(info)));
             }
+            Command::Estimate(request) => {
+                let _ = request;
+                return Err(no_model());
+            }
+            Command::Trace(messages) => {
+                let _ = messages;
+                return Err(no_model());
+            }
             Command::Reply(request) => self.reply(request).await?,
             Command::Dump(request) => {
                 let dump = self.loaded()?.dump(request).await?;

@@ -1,0 +1,1 @@
+//! The desktop shell: a window, dialogs, files.
