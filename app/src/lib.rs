@@ -15,6 +15,10 @@ pub mod palette;
 #[cfg(feature = "window")]
 pub mod routing;
 #[cfg(feature = "window")]
+pub mod samples;
+#[cfg(feature = "window")]
+mod spawn;
+#[cfg(feature = "window")]
 pub mod state;
 #[cfg(all(feature = "window", not(target_arch = "wasm32")))]
 pub mod training;

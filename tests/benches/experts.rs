@@ -75,7 +75,7 @@ fn base(device: &Device) -> Llava {
     let file = ("model.safetensors".to_string(), Cow::Owned(serialize(views, None).unwrap()));
     let files = ModelFiles::from_memory("bench", BTreeMap::from([file]));
     let checkpoint = Checkpoint::open(&files, None).unwrap();
-    Llava::load(llava, &checkpoint, Precision::F32, device, &mut |_| {}).unwrap()
+    pollster::block_on(Llava::load(llava, &checkpoint, Precision::F32, device, &mut |_| {})).unwrap()
 }
 
 /// LoRA on attention in every case; on the MLP LoRA or experts.

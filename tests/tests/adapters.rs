@@ -51,7 +51,7 @@ impl Case {
         let files = ModelFiles::open(fixtures().join(json["model"].as_str().unwrap())).unwrap();
         let (config, tower) = LlavaConfig::read(&files).unwrap();
         let checkpoint = Checkpoint::open(&files, tower.as_ref()).unwrap();
-        let model = Llava::load(config, &checkpoint, precision, device, &mut |_| {}).unwrap();
+        let model = pollster::block_on(Llava::load(config, &checkpoint, precision, device, &mut |_| {})).unwrap();
         Self { model, expected: std::fs::read(folder(adapter).join("expected.safetensors")).unwrap() }
     }
 
@@ -287,7 +287,7 @@ fn pieces_of_a_long_prompt_are_joined() {
     config.text.max_position_embeddings = 2048;
     let checkpoint = Checkpoint::open(&files, tower.as_ref()).unwrap();
     let device = ComputeDevice::cpu().burn;
-    let mut model = Llava::load(config, &checkpoint, Precision::F32, &device, &mut |_| {}).unwrap();
+    let mut model = pollster::block_on(Llava::load(config, &checkpoint, Precision::F32, &device, &mut |_| {})).unwrap();
     let adapter = Adapter::open(&Adapter::files(&folder("mole")).unwrap(), &model.config).unwrap();
     adapter.attach(&mut model).unwrap();
     let case = Case { model, expected: Vec::new() };

@@ -70,7 +70,9 @@ fn loading_holds_the_weights_and_one_tensor() {
         // Resets the peak to what is resident now.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         let before = status("VmRSS");
-        let model = Llava::load(config, &checkpoint, precision, &ComputeDevice::cpu().burn, &mut |_| {}).unwrap();
+        let model =
+            pollster::block_on(Llava::load(config, &checkpoint, precision, &ComputeDevice::cpu().burn, &mut |_| {}))
+                .unwrap();
         let peak = status("VmHWM").saturating_sub(before);
         let bound = weights + largest * 3 / 2 + SLACK;
         eprintln!("{precision}: weights {weights}, largest tensor {largest}, peak {peak}, bound {bound}");

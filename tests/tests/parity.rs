@@ -68,7 +68,7 @@ fn load(case: &std::path::Path, precision: Precision, device: &Device) -> Llava 
     let files = ModelFiles::open(case.join("model")).unwrap();
     let (config, tower) = LlavaConfig::read(&files).unwrap();
     let checkpoint = Checkpoint::open(&files, tower.as_ref()).unwrap();
-    Llava::load(config, &checkpoint, precision, device, &mut |_| {}).unwrap()
+    pollster::block_on(Llava::load(config, &checkpoint, precision, device, &mut |_| {})).unwrap()
 }
 
 /// The prompt of a fixture, pictures encoded, and the features as computed here.

@@ -17,7 +17,7 @@ fn model(device: &Device) -> Llava {
     let (mut config, tower) = LlavaConfig::read(&files).unwrap();
     config.text.max_position_embeddings = 4096;
     let checkpoint = Checkpoint::open(&files, tower.as_ref()).unwrap();
-    Llava::load(config, &checkpoint, Precision::F32, device, &mut |_| {}).unwrap()
+    pollster::block_on(Llava::load(config, &checkpoint, Precision::F32, device, &mut |_| {})).unwrap()
 }
 
 /// `tokens` text tokens with pictures before the positions `at`, counted in text tokens.

@@ -71,7 +71,7 @@ fn model(name: &str, run: &Value, device: &Device) -> Llava {
     let files = ModelFiles::open(fixtures().join("two_images").join("model")).unwrap();
     let (llava, tower) = LlavaConfig::read(&files).unwrap();
     let checkpoint = Checkpoint::open(&files, tower.as_ref()).unwrap();
-    let mut model = Llava::load(llava, &checkpoint, Precision::F32, device, &mut |_| {}).unwrap();
+    let mut model = pollster::block_on(Llava::load(llava, &checkpoint, Precision::F32, device, &mut |_| {})).unwrap();
     if run["config"]["stage"] == "finetune" {
         let tensors = floats(&format!("{name}.safetensors"), "initial.");
         let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors

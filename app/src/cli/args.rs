@@ -14,7 +14,7 @@ use mole_synth::Domain;
 #[derive(Debug, Parser)]
 #[command(name = "llava-mole", version, about)]
 pub struct Cli {
-    /// Without a command: `chat`.
+    /// Without a command: the chat window; without a display, `chat`.
     #[command(subcommand)]
     pub command: Option<Subcommand>,
     #[command(flatten)]
@@ -59,6 +59,9 @@ pub struct Shared {
     /// How weights are kept: f32 or f16 [default: as the checkpoint is stored; f32 on the CPU where it fits]
     #[arg(long, global = true)]
     pub weights: Option<Precision>,
+    /// The window's language, en or zh [default: as chosen before, or as the system's]
+    #[arg(long, global = true, value_name = "LANG")]
+    pub lang: Option<llava_mole::language::Language>,
     /// How a picture that is not square is treated [default: as the checkpoint says]
     #[arg(long, global = true)]
     pub image_aspect_ratio: Option<AspectRatioArg>,

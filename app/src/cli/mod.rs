@@ -12,6 +12,8 @@ pub mod interrupt;
 pub mod session;
 mod synth;
 pub mod train;
+#[cfg(feature = "window")]
+mod window;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -36,7 +38,7 @@ impl std::error::Error for UsageError {}
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        None => chat::run(&cli.shared, &args::ChatArgs::default()),
+        None => start(&cli.shared),
         Some(Subcommand::Chat(args)) => chat::run(&cli.shared, &args),
         Some(Subcommand::Ask(args)) => ask::run(&cli.shared, &args),
         Some(Subcommand::Dump(args)) => dump::run(&cli.shared, &args),
@@ -57,6 +59,15 @@ pub fn run() -> ExitCode {
             ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
         }
     }
+}
+
+/// The window; without a display, or in a build without windows, the terminal chat.
+fn start(shared: &args::Shared) -> anyhow::Result<ExitCode> {
+    #[cfg(feature = "window")]
+    if llava_mole::desktop::has_display() {
+        return window::run(shared);
+    }
+    chat::run(shared, &args::ChatArgs::default())
 }
 
 /// An error and its causes in one line. Errors of the runtime tell their cause themselves: it is not said twice.

@@ -1,1 +1,7 @@
-//! The desktop shell: a window, dialogs, files.
+//! The desktop shell: a window, dialogs, files. Everything the app is stands in [`ui`](crate::ui) and
+//! [`state`](crate::state).
+
+mod dialogs;
+mod window;
+
+pub use window::{Launch, has_display, run};

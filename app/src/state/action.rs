@@ -5,12 +5,15 @@ use mole_runtime::engine::{ModelSource, Picture};
 use mole_runtime::model::Precision;
 
 use super::models::{Recent, Slot};
+use super::notice::Notice;
 use super::preferences::{Panel, Preferences};
 use crate::chat::{ChatId, TurnId};
 
 /// Something the person asked for.
 #[derive(Clone, Debug)]
 pub enum Action {
+    /// Change the draft's words.
+    Write(String),
     /// Send the draft.
     Send,
     /// Stop the answer.
@@ -27,6 +30,12 @@ pub enum Action {
     Attach(Vec<Picture>),
     /// Take the draft's n-th picture out.
     Detach(usize),
+    /// Take the draft's n-th picture out because it cannot be shown; why.
+    Refuse(usize, String),
+    /// Take a sample picture and its question for the draft.
+    TrySample(Picture, String),
+    /// Tell the person something.
+    Tell(Notice),
     /// Begin a new conversation.
     NewChat,
     /// Show a conversation.

@@ -8,6 +8,7 @@ use mole_runtime::engine::{Event, ModelSource, Picture, Reply, ReplyRequest};
 use super::models::Slot;
 use super::notice::Notice;
 use super::preferences::Preferences;
+use super::sample::Sample;
 use crate::chat::Conversation;
 
 /// Something came.
@@ -34,6 +35,8 @@ pub enum Arrival {
     },
     /// The demo model is at hand.
     Demo(Demo),
+    /// Pictures to begin with.
+    Samples(Vec<Sample>),
     /// Something to tell.
     Notice(Notice),
     /// A page asks the model by script.

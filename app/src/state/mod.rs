@@ -11,6 +11,7 @@ mod engine;
 mod models;
 mod notice;
 mod preferences;
+mod sample;
 mod tracing;
 mod work;
 
@@ -21,6 +22,7 @@ pub use effect::Effect;
 pub use models::{Models, Recent, Slot};
 pub use notice::{Notice, Severity};
 pub use preferences::{Panel, Preferences, Sampling, Theme};
+pub use sample::Sample;
 pub use work::{Answering, Work};
 
 use std::collections::VecDeque;
@@ -54,6 +56,8 @@ pub struct State {
     pub trace: Option<Trace>,
     /// Traces kept to compare with.
     pub pinned: Vec<Trace>,
+    /// Pictures to begin with.
+    pub samples: Vec<Sample>,
     /// The training run that is watched.
     pub run: Option<std::path::PathBuf>,
     /// Now, in milliseconds since 1970 (UTC); the view sets it before every frame.
@@ -98,6 +102,7 @@ impl State {
     /// The person does something.
     pub fn act(&mut self, action: Action) {
         match action {
+            Action::Write(text) => self.draft.text = text,
             Action::Send => self.send(),
             Action::Stop => self.stop(),
             Action::Regenerate => self.regenerate(),
@@ -106,6 +111,14 @@ impl State {
             Action::PickPictures => self.effects.push(Effect::PickPictures),
             Action::Attach(pictures) => self.attach(pictures),
             Action::Detach(index) => drop(self.draft.pictures.remove(index)),
+            Action::Refuse(index, reason) => {
+                self.draft.pictures.remove(index);
+                self.notices.push(Notice::error(reason));
+            }
+            Action::TrySample(picture, question) => {
+                self.draft = Draft { text: question, pictures: vec![picture], editing: None };
+            }
+            Action::Tell(notice) => self.notices.push(notice),
             Action::NewChat => self.show_chat(None),
             Action::Open(id) => self.show_chat(Some(id)),
             Action::Rename(id, title) => self.rename(id, title),
@@ -165,6 +178,7 @@ impl State {
                     self.load();
                 }
             }
+            Arrival::Samples(samples) => self.samples = samples,
             Arrival::Notice(notice) => self.notices.push(notice),
             Arrival::Guest(guest) => self.wishes.guests.push_back(guest),
             Arrival::GuestStop => {

@@ -2,11 +2,24 @@
 //! [`Action`](crate::state::Action)s; it changes nothing itself.
 
 mod app;
+mod blocks;
+mod composer;
+mod drop;
 mod fonts;
 mod models;
+mod notices;
 mod routing;
 mod settings;
+mod sidebar;
+mod status;
+mod textures;
+mod theme;
+mod thumbnail;
+mod top_bar;
 #[cfg(not(target_arch = "wasm32"))]
 mod training;
+mod transcript;
+mod turn;
+mod welcome;
 
 pub use app::{App, Perform};

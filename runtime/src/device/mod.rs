@@ -4,10 +4,12 @@
 //! handles are kept in [`GpuHandles`], so that a window can draw with the same device. Native and in a page.
 
 mod adapters;
+mod breathe;
 mod memory;
 mod read;
 
 pub use adapters::{AdapterKind, AdapterReport, adapters};
+pub use breathe::breathe;
 pub use memory::system_memory;
 pub use read::{read_floats, read_ints};
 
@@ -95,6 +97,18 @@ pub struct ComputeDevice {
     pub report: AdapterReport,
     /// The handles, where it is a GPU.
     pub gpu: Option<GpuHandles>,
+}
+
+/// What the device that `choice` names is and offers. Opens nothing.
+///
+/// # Errors
+/// As [`ComputeDevice::open`].
+pub async fn report(choice: DeviceChoice) -> Result<AdapterReport> {
+    if choice == DeviceChoice::Cpu {
+        return Ok(AdapterReport::cpu());
+    }
+    let mut reports = adapters().await;
+    Ok(pick(choice, &reports)?.map_or_else(AdapterReport::cpu, |index| reports.swap_remove(index)))
 }
 
 impl ComputeDevice {

@@ -72,33 +72,41 @@ impl Prepared {
         Ok(Self { name, config, checkpoint, tokenizer, template, preprocessor, eos_token_ids, precision, adapter })
     }
 
+    /// What it would be on this device.
+    pub(super) fn estimate(&self, device: &AdapterReport) -> Result<ModelInfo> {
+        let adapter = self.adapter.as_ref();
+        let adapter_size = adapter.map(|(adapter, _)| adapter.size()).unwrap_or_default();
+        let precision =
+            self.precision.unwrap_or_else(|| default_precision(&self.config, adapter_size, &self.checkpoint, device));
+        let memory = MemoryEstimate::new(&self.config, precision).with_adapter(adapter_size);
+        memory.check(&self.config, precision, device)?;
+        Ok(ModelInfo {
+            name: self.name.clone(),
+            device: device.clone(),
+            weights: precision,
+            parameters: self.config.parameters(),
+            context: self.config.text.max_position_embeddings,
+            image_tokens: self.config.image_seq_len(),
+            memory,
+            adapter: adapter.map(|(_, info)| info.clone()),
+        })
+    }
+
     /// Compares with what the device offers, then uploads.
-    pub(super) fn upload(
+    pub(super) async fn upload(
         self,
         device: ComputeDevice,
         on_progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<(Loaded, ModelInfo)> {
+        let info = self.estimate(&device.report)?;
+        let precision = info.weights;
         let Self { config, checkpoint, .. } = self;
-        let (adapter, adapter_info) = self.adapter.unzip();
+        let (adapter, _) = self.adapter.unzip();
         let adapter_size = adapter.as_ref().map(Adapter::size).unwrap_or_default();
-        let precision =
-            self.precision.unwrap_or_else(|| default_precision(&config, adapter_size, &checkpoint, &device.report));
-        let memory = MemoryEstimate::new(&config, precision).with_adapter(adapter_size);
-        memory.check(&config, precision, &device.report)?;
-        let mut model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress)?;
+        let mut model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress).await?;
         if let Some(adapter) = &adapter {
             adapter.attach(&mut model)?;
         }
-        let info = ModelInfo {
-            name: self.name.clone(),
-            device: device.report.clone(),
-            weights: precision,
-            parameters: model.config.parameters(),
-            context: model.config.text.max_position_embeddings,
-            image_tokens: model.config.image_seq_len(),
-            memory,
-            adapter: adapter_info,
-        };
         let loaded = Loaded {
             name: self.name,
             device,

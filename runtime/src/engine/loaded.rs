@@ -8,8 +8,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::command::{DumpRequest, Picture, ReplyPrompt, ReplyRequest};
 use super::event::{Dump, Event, Reply};
-use super::routing::ReplyRouting;
-use crate::device::{ComputeDevice, read_floats};
+use super::routing::{Places, ReplyRouting};
+use crate::device::{ComputeDevice, breathe, read_floats};
 use crate::error::{Error, Result};
 use crate::generate::{
     GenerateParams, Progress, Prompt, PromptImage, Session, StopReason, Timings, check_length,
@@ -18,7 +18,7 @@ use crate::generate::{
 use crate::image::{PixelValues, Preprocessor, decode};
 use crate::model::adapter::AdapterSize;
 use crate::model::{Llava, MemoryEstimate, Precision};
-use crate::text::{ChatTemplate, DecodeStream, ImageToken, MAX_PROMPT_BYTES, Message, Tokenizer};
+use crate::text::{ChatTemplate, DecodeStream, ImageToken, MAX_PROMPT_BYTES, Message, Role, Tokenizer};
 
 /// Pictures whose features are kept, so that a second question about one does not run the vision tower again.
 const KEPT_PICTURES: usize = 16;
@@ -47,10 +47,8 @@ impl Loaded {
         request: ReplyRequest,
         on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
     ) -> Result<Reply> {
-        if request.routing && self.experts == 0 {
-            let reason =
-                "has no experts, so there is no routing to record; name an adapter with experts (--adapter DIR)";
-            return Err(Error::Adapter { path: self.name.clone().into(), reason: reason.to_string() });
+        if request.routing {
+            self.require_experts()?;
         }
         let (text, pictures, chat) = match request.prompt {
             ReplyPrompt::Raw(text, _) if text.is_empty() => return Err(empty()),
@@ -64,24 +62,12 @@ impl Loaded {
                 for message in messages.iter().filter(|message| message.text.len() > MAX_PROMPT_BYTES) {
                     self.tokenizer.encode(&message.text)?;
                 }
-                let turns: Vec<Message> = messages
-                    .iter()
-                    .map(|message| Message {
-                        role: message.role,
-                        text: message.text.clone(),
-                        images: message.pictures.len(),
-                    })
-                    .collect();
-                let pictures = messages.into_iter().flat_map(|message| message.pictures).collect();
-                (self.template.render(&turns)?, pictures, true)
+                let text = self.template.render(&turns(&messages))?;
+                (text, messages.into_iter().flat_map(|message| message.pictures).collect(), true)
             }
         };
         let ids = self.check(&text, &pictures, request.max_new_tokens)?;
-        let mut images = Vec::with_capacity(pictures.len());
-        for picture in &pictures {
-            images.push(self.encode(picture)?);
-        }
-        let prompt = Prompt { ids, images };
+        let prompt = self.prompt(ids, &pictures).await?;
         let patches = self.model.config.image_seq_len();
         let prompt_tokens = prompt.expanded_len(patches);
         let image_tokens = prompt.images.len() * patches;
@@ -107,16 +93,31 @@ impl Loaded {
             return Ok(reply);
         }
         let mut failed = None;
-        let on_progress = |progress| match progress {
-            Progress::Prefilled(tokens) => on_event(Event::Prefilled { tokens }),
-            Progress::Token(id) => match words.push(id) {
-                // Asked even where a token adds no text: a reply of such tokens must be stoppable too.
-                Ok(text) => on_event(Event::Token(text.unwrap_or_default())),
-                Err(error) => {
+        let mut places = Places::new(&prompt, 0, &self.model.config, &self.tokenizer)?;
+        let mut whole: Option<ReplyRouting> = None;
+        let on_progress = |progress| {
+            let event = match progress {
+                Progress::Prefilled(tokens) => Ok(Event::Prefilled { tokens }),
+                Progress::Token(id) => {
+                    places.say(id);
+                    // Asked even where a token adds no text: a reply of such tokens must be stoppable too.
+                    words.push(id).map(|text| Event::Token(text.unwrap_or_default()))
+                }
+                Progress::Routed(record) => places.place(&record).map(|part| {
+                    match &mut whole {
+                        Some(whole) => whole.tokens.extend_from_slice(&part.tokens),
+                        None => whole = Some(part.clone()),
+                    }
+                    Event::Routed(part)
+                }),
+            };
+            event.map_or_else(
+                |error| {
                     failed = Some(error);
                     ControlFlow::Break(())
-                }
-            },
+                },
+                &mut *on_event,
+            )
         };
         let (model, session) = (&self.model, &mut self.session);
         let generated = match request.routing {
@@ -130,12 +131,71 @@ impl Loaded {
         if let Some(rest) = rest {
             let _ = on_event(Event::Token(rest));
         }
-        let place =
-            |record| ReplyRouting::new(&record, &prompt, &generated.token_ids, &self.model.config, &self.tokenizer);
-        reply.routing = generated.routing.map(place).transpose()?;
+        reply.routing = whole;
         (reply.text, reply.token_ids) = (text, generated.token_ids);
         (reply.stop_reason, reply.timings) = (generated.stop_reason, generated.timings);
         Ok(reply)
+    }
+
+    /// Where the tokens of a conversation go that ends with an answer: `Routed` events, until it ends or is stopped.
+    pub(super) async fn trace(
+        &mut self,
+        mut messages: Vec<super::Message>,
+        on_event: &mut dyn FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.require_experts()?;
+        let Some(answer) = messages.pop().filter(|last| last.role == Role::Assistant && !messages.is_empty()) else {
+            return Err(Error::Prompt("ends without an answer, so there is nothing to trace".to_string()));
+        };
+        let asked = self.template.render(&turns(&messages))?;
+        let pictures: Vec<Picture> = messages.into_iter().flat_map(|message| message.pictures).collect();
+        // A model begins an answer with a space where its template leaves it to do so.
+        let space = if asked.ends_with(char::is_whitespace) { "" } else { " " };
+        let text = format!("{asked}{space}{}", answer.text);
+        let ids = self.check(&text, &pictures, 0)?;
+        let tokens = self.tokenizer.encode_prompt(&text, ImageToken(self.model.config.image_token_id))?;
+        let said = tokens.iter().filter(|token| token.start.is_some_and(|start| start >= asked.len())).count();
+        let prompt = self.prompt(ids, &pictures).await?;
+        let mut places = Places::new(&prompt, said, &self.model.config, &self.tokenizer)?;
+        let params = GenerateParams {
+            max_new_tokens: 0,
+            sample: Default::default(),
+            seed: 0,
+            eos_token_ids: Vec::new(),
+            lookahead: 0,
+        };
+        let mut failed = None;
+        let on_progress = |progress| match progress {
+            Progress::Routed(record) => match places.place(&record) {
+                Ok(part) => on_event(Event::Routed(part)),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            },
+            Progress::Prefilled(tokens) => on_event(Event::Prefilled { tokens }),
+            Progress::Token(_) => ControlFlow::Continue(()),
+        };
+        generate_with_routing(&self.model, &mut self.session, &prompt, &params, on_progress).await?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn require_experts(&self) -> Result<()> {
+        if self.experts > 0 {
+            return Ok(());
+        }
+        let reason = "has no experts, so there is no routing to record; name an adapter with experts (--adapter DIR)";
+        Err(Error::Adapter { path: self.name.clone().into(), reason: reason.to_string() })
+    }
+
+    /// Token ids and pictures as the model takes them. A page lives between two pictures.
+    async fn prompt(&mut self, ids: Vec<i64>, pictures: &[Picture]) -> Result<Prompt> {
+        let mut images = Vec::with_capacity(pictures.len());
+        for picture in pictures {
+            breathe().await;
+            images.push(self.encode(picture)?);
+        }
+        Ok(Prompt { ids, images })
     }
 
     /// One forward pass over a raw prompt, with everything inside.
@@ -163,6 +223,11 @@ impl Loaded {
             logits,
             routing,
         })
+    }
+
+    /// What it takes of the device's memory.
+    pub(super) fn memory(&self) -> MemoryEstimate {
+        MemoryEstimate::new(&self.model.config, self.precision).with_adapter(self.adapter_size)
     }
 
     /// Tokenizes and checks what can be checked before the device is touched.
@@ -203,6 +268,16 @@ impl Loaded {
         let pixels = Tensor::from_data(TensorData::new(pixels.data, dims), self.model.device());
         self.model.encode_images(pixels).squeeze_dim(0)
     }
+}
+
+/// As the template takes them.
+fn turns(messages: &[super::Message]) -> Vec<Message> {
+    let turn = |message: &super::Message| Message {
+        role: message.role,
+        text: message.text.clone(),
+        images: message.pictures.len(),
+    };
+    messages.iter().map(turn).collect()
 }
 
 fn empty() -> Error {

@@ -50,32 +50,47 @@ pub struct PatchPlace {
     pub column: usize,
 }
 
-impl ReplyRouting {
-    /// Puts the record's numbers beside what stood at each position.
-    pub(super) fn new(
-        record: &RoutingRecord,
-        prompt: &Prompt,
-        reply: &[u32],
-        config: &LlavaConfig,
-        tokenizer: &Tokenizer,
-    ) -> Result<Self> {
-        let asked = prompt.positions(config)?.into_iter().map(|position| (position, false));
-        let said = reply.iter().map(|&id| (Position::Token(i64::from(id)), true));
+/// What stands at the positions of a prompt and its reply, to put beside the numbers of their routing.
+pub(super) struct Places<'a> {
+    positions: Vec<Position>,
+    /// Where the reply begins.
+    reply: usize,
+    /// How many positions were placed.
+    placed: usize,
+    config: &'a LlavaConfig,
+    tokenizer: &'a Tokenizer,
+}
+
+impl<'a> Places<'a> {
+    /// The positions of `prompt`, of which the last `said` are a reply.
+    pub(super) fn new(prompt: &Prompt, said: usize, config: &'a LlavaConfig, tokenizer: &'a Tokenizer) -> Result<Self> {
+        let positions = prompt.positions(config)?;
+        let reply = positions.len() - said;
+        Ok(Self { positions, reply, placed: 0, config, tokenizer })
+    }
+
+    /// The reply has one more token.
+    pub(super) fn say(&mut self, id: u32) {
+        self.positions.push(Position::Token(i64::from(id)));
+    }
+
+    /// The routing of the positions that follow those placed before.
+    pub(super) fn place(&mut self, record: &RoutingRecord) -> Result<ReplyRouting> {
         let mut tokens = Vec::with_capacity(record.tokens);
-        for (at, (position, reply)) in asked.chain(said).take(record.tokens).enumerate() {
+        for at in 0..record.tokens {
             // Where layer `layer` has this position in `[layers, tokens]`.
-            let places = (0..record.layers).map(|layer| layer * record.tokens + at);
-            let probs_at = |place: usize| record.probs[place * record.experts..][..record.experts].to_vec();
-            let (text, id, image, patch) = match position {
-                Position::Token(id) => (text_of(id, tokenizer)?, Some(id), None, None),
-                Position::Patch { image, index } => (String::new(), None, Some(image), place_of(index, config)),
+            let rows = (0..record.layers).map(|layer| layer * record.tokens + at);
+            let probs_at = |row: usize| record.probs[row * record.experts..][..record.experts].to_vec();
+            let (text, id, image, patch) = match self.positions[self.placed + at] {
+                Position::Token(id) => (text_of(id, self.tokenizer)?, Some(id), None, None),
+                Position::Patch { image, index } => (String::new(), None, Some(image), place_of(index, self.config)),
             };
-            let experts = places.clone().map(|place| record.index[place] as usize).collect();
-            let probs = places.map(probs_at).collect();
+            let experts = rows.clone().map(|row| record.index[row] as usize).collect();
+            let (reply, probs) = (self.placed + at >= self.reply, rows.map(probs_at).collect());
             tokens.push(RoutedToken { text, id, image, patch, reply, experts, probs });
         }
-        assert_eq!(tokens.len(), record.tokens, "only the prompt and the reply went through the model");
-        Ok(Self { experts: record.experts, layers: (0..record.layers).collect(), tokens })
+        self.placed += record.tokens;
+        Ok(ReplyRouting { experts: record.experts, layers: (0..record.layers).collect(), tokens })
     }
 }
 

@@ -98,7 +98,7 @@ impl PreparedRun {
             let _ = outbox.try_send(Event::Loading(progress));
         };
         let Prepared { config, checkpoint, .. } = prepared;
-        let model = Llava::load(config, &checkpoint, precision, &device.burn, &mut on_progress)?;
+        let model = Llava::load(config, &checkpoint, precision, &device.burn, &mut on_progress).await?;
         let finished = run.train(model, on_event).await?;
         let _ = outbox.try_send(Event::Trained(Box::new(finished)));
         Ok(())

@@ -7,13 +7,13 @@ use async_channel::{Receiver, Sender};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::command::TrainCommand;
-use super::command::{Command, ReplyRequest};
-use super::event::Event;
+use super::command::{Command, LoadRequest, ReplyRequest};
+use super::event::{Event, ModelInfo};
 use super::load::Prepared;
 use super::loaded::Loaded;
 #[cfg(not(target_arch = "wasm32"))]
 use super::train::PreparedRun;
-use crate::device::{ComputeDevice, DeviceChoice};
+use crate::device::{self, AdapterKind, ComputeDevice, DeviceChoice};
 use crate::error::{Error, Result};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::train::TrainEvent;
@@ -65,17 +65,19 @@ impl Worker {
                 let mut on_progress = |progress| {
                     let _ = outbox.try_send(Event::Loading(progress));
                 };
-                let (loaded, info) = prepared.upload(device, &mut on_progress)?;
+                let (loaded, info) = prepared.upload(device, &mut on_progress).await?;
                 self.loaded = Some(loaded);
                 self.tell(Event::Loaded(Box::new(info)));
             }
             Command::Estimate(request) => {
-                let _ = request;
-                return Err(no_model());
+                let info = self.estimate(&request).await?;
+                self.tell(Event::Estimated(Box::new(info)));
             }
             Command::Trace(messages) => {
-                let _ = messages;
-                return Err(no_model());
+                let Self { inbox, outbox, backlog, loaded, .. } = self;
+                let loaded = loaded.as_mut().ok_or_else(no_model)?;
+                loaded.trace(messages, &mut listener(inbox, outbox, backlog)).await?;
+                self.tell(Event::Traced);
             }
             Command::Reply(request) => self.reply(request).await?,
             Command::Dump(request) => {
@@ -102,22 +104,25 @@ impl Worker {
         Ok(device)
     }
 
+    /// What loading a model would take. What is loaded now would have gone by then.
+    async fn estimate(&self, request: &LoadRequest) -> Result<ModelInfo> {
+        let prepared = Prepared::check(request)?;
+        let mut device = device::report(request.device).await?;
+        if let Some(loaded) = self.loaded.as_ref().filter(|loaded| loaded.device.report.name == device.name) {
+            let shared = device.kind != AdapterKind::Discrete;
+            device.memory_bytes = device
+                .memory_bytes
+                .filter(|_| shared)
+                .map(|free| free + loaded.memory().total())
+                .or(device.memory_bytes);
+        }
+        prepared.estimate(&device)
+    }
+
     async fn reply(&mut self, request: ReplyRequest) -> Result<()> {
         let Self { inbox, outbox, backlog, loaded, .. } = self;
         let loaded = loaded.as_mut().ok_or_else(no_model)?;
-        let mut on_event = |event| {
-            if !matches!(&event, Event::Token(text) if text.is_empty()) {
-                let _ = outbox.try_send(event);
-            }
-            while let Ok(command) = inbox.try_recv() {
-                match command {
-                    Command::Cancel => return ControlFlow::Break(()),
-                    other => backlog.push_back(other),
-                }
-            }
-            ControlFlow::Continue(())
-        };
-        let reply = loaded.reply(request, &mut on_event).await?;
+        let reply = loaded.reply(request, &mut listener(inbox, outbox, backlog)).await?;
         self.tell(Event::Replied(reply));
         Ok(())
     }
@@ -157,6 +162,26 @@ impl Worker {
     fn tell(&self, event: Event) {
         // Nobody listens any more: the program is closing.
         let _ = self.outbox.try_send(event);
+    }
+}
+
+/// Passes events on, and looks for a `Cancel` each time; other commands wait.
+fn listener(
+    inbox: &Receiver<Command>,
+    outbox: &Sender<Event>,
+    backlog: &mut VecDeque<Command>,
+) -> impl FnMut(Event) -> ControlFlow<()> {
+    move |event| {
+        if !matches!(&event, Event::Token(text) if text.is_empty()) {
+            let _ = outbox.try_send(event);
+        }
+        while let Ok(command) = inbox.try_recv() {
+            match command {
+                Command::Cancel => return ControlFlow::Break(()),
+                other => backlog.push_back(other),
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -13,7 +13,7 @@ use web_time::Instant;
 use super::prompt::{Prompt, Slot};
 use super::routing::{Recorder, RoutingRecord};
 use super::session::Session;
-use crate::device::read_ints;
+use crate::device::{breathe, read_ints};
 use crate::error::{Error, Result};
 use crate::model::Llava;
 use crate::nn::{KvCache, Routing};
@@ -73,12 +73,14 @@ pub struct Generated {
 }
 
 /// How far a reply is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
     /// So many of the prompt's tokens went through the model.
     Prefilled(usize),
     /// The next token of the reply.
     Token(u32),
+    /// Where the positions went that follow those told before: of the prompt, then of the reply.
+    Routed(RoutingRecord),
 }
 
 /// One decode step's state on the device.
@@ -104,7 +106,7 @@ pub async fn generate(
 }
 
 /// As [`generate`], and records which experts the tokens went to: those of the prompt, all of which runs through the
-/// model again for it, and those of the reply.
+/// model again for it, and those of the reply. `on_progress` is told of each as soon as it is known to belong to the reply.
 ///
 /// # Errors
 /// As [`generate`].
@@ -116,9 +118,20 @@ pub async fn generate_with_routing(
     on_progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Generated> {
     let mut recorder = Recorder::default();
-    let mut generated = decode(model, session, prompt, params, Some(&mut recorder), on_progress).await?;
+    let (mut parts, mut on_progress) = (Vec::new(), on_progress);
+    let on_all = |progress| {
+        if let Progress::Routed(record) = &progress {
+            parts.push(record.clone());
+        }
+        on_progress(progress)
+    };
+    let mut generated = decode(model, session, prompt, params, Some(&mut recorder), on_all).await?;
     // The record begins where the cache does, and ends with it.
-    generated.routing = recorder.read(session.filled.len()).await?;
+    if let Some(rest) = recorder.read_to(session.filled.len()).await? {
+        let _ = on_progress(Progress::Routed(rest.clone()));
+        parts.push(rest);
+    }
+    generated.routing = RoutingRecord::join(&parts);
     Ok(generated)
 }
 
@@ -172,6 +185,13 @@ async fn decode(
                 "the model's output is not finite; try --weights f32, or another checkpoint".to_string(),
             ));
         }
+        // That there is a token here says that all before it belong to the reply.
+        if let Some(recorder) = recorder.as_deref_mut()
+            && let Some(record) = recorder.read_to(prompt_len + token_ids.len()).await?
+            && on_progress(Progress::Routed(record)).is_break()
+        {
+            break StopReason::Cancelled;
+        }
         let id = id as u32;
         if params.eos_token_ids.contains(&id) {
             break StopReason::Eos;
@@ -180,6 +200,7 @@ async fn decode(
         if on_progress(Progress::Token(id)).is_break() {
             break StopReason::Cancelled;
         }
+        breathe().await;
     };
     // Every token but the newest launched one was fed to the cache.
     let fed = token_ids.len().min(launched - 1);

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::prompt::{Prompt, Slot};
 use super::routing::{Recorder, RoutingRecord};
-use crate::device::read_floats;
+use crate::device::{breathe, read_floats};
 use crate::error::Result;
 use crate::model::{Llava, PREFILL_CHUNK};
 use crate::nn::KvCache;
@@ -81,6 +81,7 @@ impl Session {
             if on_chunk(to).is_break() {
                 return Ok(None);
             }
+            breathe().await;
             from = to;
         }
     }
@@ -101,7 +102,7 @@ pub async fn full_logits(model: &Llava, prompt: &Prompt) -> Result<Vec<f32>> {
 pub async fn full_logits_with_routing(model: &Llava, prompt: &Prompt) -> Result<(Vec<f32>, Option<RoutingRecord>)> {
     let mut recorder = Recorder::default();
     let logits = logits_of_all(model, prompt, Some(&mut recorder)).await?;
-    let routing = recorder.read(prompt.expanded_len(model.config.image_seq_len())).await?;
+    let routing = recorder.read_to(prompt.expanded_len(model.config.image_seq_len())).await?;
     Ok((logits, routing))
 }
 

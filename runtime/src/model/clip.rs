@@ -45,30 +45,30 @@ impl ClipVision {
     ///
     /// # Errors
     /// Whatever reading a tensor can cause.
-    pub fn load(loader: &mut Loader<'_>, config: &LlavaConfig) -> Result<Self> {
+    pub async fn load(loader: &mut Loader<'_>, config: &LlavaConfig) -> Result<Self> {
         let vision = &config.vision;
         let eps = vision.layer_norm_eps as f32;
-        let class_embedding = loader.vector(&format!("{PREFIX}.embeddings.class_embedding"))?;
-        let patch_embedding = loader.weight(&format!("{PREFIX}.embeddings.patch_embedding.weight"))?;
-        let position_embedding = loader.full_precision(&format!("{PREFIX}.embeddings.position_embedding.weight"))?;
-        let pre_layrnorm = loader.layer_norm(&format!("{PREFIX}.pre_layrnorm"), eps)?;
-        let layers = (0..config.num_vision_layers_used())
-            .map(|index| {
-                let name = |part: &str| format!("{PREFIX}.encoder.layers.{index}.{part}");
-                Ok(ClipLayer {
-                    layer_norm1: loader.layer_norm(&name("layer_norm1"), eps)?,
-                    q_proj: loader.linear_bias(&name("self_attn.q_proj"))?,
-                    k_proj: loader.linear_bias(&name("self_attn.k_proj"))?,
-                    v_proj: loader.linear_bias(&name("self_attn.v_proj"))?,
-                    out_proj: loader.linear_bias(&name("self_attn.out_proj"))?,
-                    layer_norm2: loader.layer_norm(&name("layer_norm2"), eps)?,
-                    fc1: loader.linear_bias(&name("mlp.fc1"))?,
-                    fc2: loader.linear_bias(&name("mlp.fc2"))?,
-                    heads: vision.num_attention_heads,
-                    hidden_act: vision.hidden_act,
-                })
-            })
-            .collect::<Result<_>>()?;
+        let class_embedding = loader.vector(&format!("{PREFIX}.embeddings.class_embedding")).await?;
+        let patch_embedding = loader.weight(&format!("{PREFIX}.embeddings.patch_embedding.weight")).await?;
+        let position_embedding =
+            loader.full_precision(&format!("{PREFIX}.embeddings.position_embedding.weight")).await?;
+        let pre_layrnorm = loader.layer_norm(&format!("{PREFIX}.pre_layrnorm"), eps).await?;
+        let mut layers = Vec::with_capacity(config.num_vision_layers_used());
+        for index in 0..config.num_vision_layers_used() {
+            let name = |part: &str| format!("{PREFIX}.encoder.layers.{index}.{part}");
+            layers.push(ClipLayer {
+                layer_norm1: loader.layer_norm(&name("layer_norm1"), eps).await?,
+                q_proj: loader.linear_bias(&name("self_attn.q_proj")).await?,
+                k_proj: loader.linear_bias(&name("self_attn.k_proj")).await?,
+                v_proj: loader.linear_bias(&name("self_attn.v_proj")).await?,
+                out_proj: loader.linear_bias(&name("self_attn.out_proj")).await?,
+                layer_norm2: loader.layer_norm(&name("layer_norm2"), eps).await?,
+                fc1: loader.linear_bias(&name("mlp.fc1")).await?,
+                fc2: loader.linear_bias(&name("mlp.fc2")).await?,
+                heads: vision.num_attention_heads,
+                hidden_act: vision.hidden_act,
+            });
+        }
         let position = Tensor::from_data(TensorData::new(vec![0i32], [1]), (loader.device(), DType::I32));
         Ok(Self {
             class_embedding,

@@ -39,7 +39,7 @@ impl Llava {
     ///
     /// # Errors
     /// [`Error::TensorNames`] or [`Error::TensorShape`] before anything is read; later whatever reading can cause.
-    pub fn load(
+    pub async fn load(
         config: LlavaConfig,
         checkpoint: &Checkpoint,
         precision: Precision,
@@ -51,9 +51,9 @@ impl Llava {
         let total = expected.iter().filter_map(|(name, _)| checkpoint.get(name)).map(|info| info.bytes).sum();
         let mut loader = Loader::new(checkpoint, device, precision, total, on_progress);
         // The language model first, for its large tables: see there.
-        let text = Llama::load(&mut loader, &config.text)?;
-        let vision = ClipVision::load(&mut loader, &config)?;
-        let projector = Projector::load(&mut loader)?;
+        let text = Llama::load(&mut loader, &config.text).await?;
+        let vision = ClipVision::load(&mut loader, &config).await?;
+        let projector = Projector::load(&mut loader).await?;
         Ok(Self { config, text, vision, projector, device: device.clone() })
     }
 

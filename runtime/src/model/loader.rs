@@ -6,6 +6,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
+use crate::device::breathe;
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
 use crate::ops::Weight;
@@ -45,6 +46,9 @@ impl std::fmt::Display for Precision {
 /// Bytes uploaded before their arrival is awaited.
 const MAX_IN_FLIGHT: u64 = 64 << 20;
 
+/// Bytes loaded before a page may breathe: some milliseconds of work.
+const MAX_UNBROKEN: u64 = 1 << 20;
+
 /// How far loading is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoadProgress {
@@ -61,6 +65,7 @@ pub struct Loader<'a> {
     precision: Precision,
     progress: LoadProgress,
     in_flight: u64,
+    unbroken: u64,
     on_progress: &'a mut dyn FnMut(LoadProgress),
 }
 
@@ -74,7 +79,7 @@ impl<'a> Loader<'a> {
         on_progress: &'a mut dyn FnMut(LoadProgress),
     ) -> Self {
         let progress = LoadProgress { done_bytes: 0, total_bytes };
-        Self { checkpoint, device, precision, progress, in_flight: 0, on_progress }
+        Self { checkpoint, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
     }
 
     /// The device tensors are put on.
@@ -86,8 +91,9 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// Whatever reading the tensor can cause.
-    pub fn weight(&mut self, name: &str) -> Result<Weight> {
+    pub async fn weight(&mut self, name: &str) -> Result<Weight> {
         let [rows, columns] = self.matrix_dims(name);
+        self.checkpoint.fetch(name).await?;
         // A row of odd length has no packed form; there is none in any model known.
         let weight = if self.precision == Precision::F16 && columns % 2 == 0 {
             let packed = TensorData::new(self.checkpoint.read_f16(name)?, [rows, columns / 2]);
@@ -96,7 +102,7 @@ impl<'a> Loader<'a> {
             let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
             Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
         };
-        self.advance(name)?;
+        self.advance(name).await?;
         Ok(weight)
     }
 
@@ -104,11 +110,12 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// Whatever reading the tensor can cause.
-    pub fn full_precision(&mut self, name: &str) -> Result<Tensor<2>> {
+    pub async fn full_precision(&mut self, name: &str) -> Result<Tensor<2>> {
         let dims = self.matrix_dims(name);
+        self.checkpoint.fetch(name).await?;
         let values = TensorData::new(self.checkpoint.read_f32(name)?, dims);
         let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
-        self.advance(name)?;
+        self.advance(name).await?;
         Ok(tensor)
     }
 
@@ -116,12 +123,13 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// Whatever reading the tensor can cause.
-    pub fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
+    pub async fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
+        self.checkpoint.fetch(name).await?;
         let values = self.checkpoint.read_f32(name)?;
         let dims = [values.len()];
         let values = TensorData::new(values, dims);
         let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
-        self.advance(name)?;
+        self.advance(name).await?;
         Ok(tensor)
     }
 
@@ -129,43 +137,43 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// Whatever reading the tensors can cause.
-    pub fn linear(&mut self, name: &str) -> Result<Linear> {
-        Ok(Linear { weight: self.weight(&format!("{name}.weight"))?, bias: None })
+    pub async fn linear(&mut self, name: &str) -> Result<Linear> {
+        Ok(Linear { weight: self.weight(&format!("{name}.weight")).await?, bias: None })
     }
 
     /// `{name}.weight` and `{name}.bias`.
     ///
     /// # Errors
     /// Whatever reading the tensors can cause.
-    pub fn linear_bias(&mut self, name: &str) -> Result<Linear> {
-        let weight = self.weight(&format!("{name}.weight"))?;
-        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"))?) })
+    pub async fn linear_bias(&mut self, name: &str) -> Result<Linear> {
+        let weight = self.weight(&format!("{name}.weight")).await?;
+        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias")).await?) })
     }
 
     /// `{name}.weight` and `{name}.bias` in f32 whatever the precision.
     ///
     /// # Errors
     /// Whatever reading the tensors can cause.
-    pub fn linear_bias_f32(&mut self, name: &str) -> Result<Linear> {
-        let weight = Weight::F32(self.full_precision(&format!("{name}.weight"))?);
-        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias"))?) })
+    pub async fn linear_bias_f32(&mut self, name: &str) -> Result<Linear> {
+        let weight = Weight::F32(self.full_precision(&format!("{name}.weight")).await?);
+        Ok(Linear { weight, bias: Some(self.vector(&format!("{name}.bias")).await?) })
     }
 
     /// `{name}.weight`.
     ///
     /// # Errors
     /// Whatever reading the tensors can cause.
-    pub fn rms_norm(&mut self, name: &str, eps: f32) -> Result<RmsNorm> {
-        Ok(RmsNorm { weight: self.vector(&format!("{name}.weight"))?, eps })
+    pub async fn rms_norm(&mut self, name: &str, eps: f32) -> Result<RmsNorm> {
+        Ok(RmsNorm { weight: self.vector(&format!("{name}.weight")).await?, eps })
     }
 
     /// `{name}.weight` and `{name}.bias`.
     ///
     /// # Errors
     /// Whatever reading the tensors can cause.
-    pub fn layer_norm(&mut self, name: &str, eps: f32) -> Result<LayerNorm> {
-        let weight = self.vector(&format!("{name}.weight"))?;
-        Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias"))?, eps })
+    pub async fn layer_norm(&mut self, name: &str, eps: f32) -> Result<LayerNorm> {
+        let weight = self.vector(&format!("{name}.weight")).await?;
+        Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias")).await?, eps })
     }
 
     fn matrix_dims(&self, name: &str) -> [usize; 2] {
@@ -179,7 +187,7 @@ impl<'a> Loader<'a> {
         device.memory_persistent_allocations(data, |data| make(data, device))
     }
 
-    fn advance(&mut self, name: &str) -> Result<()> {
+    async fn advance(&mut self, name: &str) -> Result<()> {
         let bytes = self.checkpoint.get(name).map_or(0, |info| info.bytes);
         self.progress.done_bytes += bytes;
         self.in_flight += bytes;
@@ -188,6 +196,11 @@ impl<'a> Loader<'a> {
             settle(self.device)?;
         }
         (self.on_progress)(self.progress);
+        self.unbroken += bytes;
+        if self.unbroken >= MAX_UNBROKEN {
+            self.unbroken = 0;
+            breathe().await;
+        }
         Ok(())
     }
 }

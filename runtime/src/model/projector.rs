@@ -20,10 +20,10 @@ impl Projector {
     ///
     /// # Errors
     /// Whatever reading a tensor can cause.
-    pub fn load(loader: &mut Loader<'_>) -> Result<Self> {
+    pub async fn load(loader: &mut Loader<'_>) -> Result<Self> {
         Ok(Self {
-            linear_1: loader.linear_bias_f32("multi_modal_projector.linear_1")?,
-            linear_2: loader.linear_bias_f32("multi_modal_projector.linear_2")?,
+            linear_1: loader.linear_bias_f32("multi_modal_projector.linear_1").await?,
+            linear_2: loader.linear_bias_f32("multi_modal_projector.linear_2").await?,
         })
     }
 

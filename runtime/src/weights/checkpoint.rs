@@ -236,6 +236,16 @@ impl Checkpoint {
         Ok(hash)
     }
 
+    /// Makes a tensor readable where its bytes have to be waited for, in the place of the one before; elsewhere nothing
+    /// has to be done.
+    ///
+    /// # Errors
+    /// [`Error::TensorNames`] where there is none of this canonical name, [`Error::Io`].
+    pub async fn fetch(&self, canonical: &str) -> Result<()> {
+        let info = self.require(canonical)?;
+        self.shards[info.shard].file.fetch(info.offset, info.bytes).await
+    }
+
     /// Reads a tensor as f32. Beside the result, about 1 MiB of memory is used.
     ///
     /// # Errors

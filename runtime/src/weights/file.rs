@@ -3,6 +3,7 @@
 //! On disk or in memory alike. By position because a checkpoint is larger than memory and its tensors are read one at
 //! a time; a file that got shorter meanwhile is an error.
 
+use super::streamed::StreamedFile;
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 
 /// The files of a checkpoint that is in memory, by name: fetched by a page, or part of the program.
 pub type MemoryFiles = BTreeMap<String, Cow<'static, [u8]>>;
+
+/// The files of a checkpoint that are read piece by piece, by name.
+pub type StreamedFiles = BTreeMap<String, StreamedFile>;
 
 /// An open file of a checkpoint.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ enum Bytes {
     Disk(std::fs::File),
     /// The file of this name among these; shared, so that opening one copies nothing.
     Memory(Arc<MemoryFiles>),
+    /// Likewise, for files that are read piece by piece.
+    Streamed(Arc<StreamedFiles>),
 }
 
 impl ModelFile {
@@ -55,6 +61,23 @@ impl ModelFile {
         Some(Self { name, path, len, bytes: Bytes::Memory(Arc::clone(files)) })
     }
 
+    /// The file of this name of a checkpoint that is read piece by piece, where there is one.
+    pub(super) fn streamed(name: String, path: PathBuf, files: &Arc<StreamedFiles>) -> Option<Self> {
+        let len = files.get(&name)?.len();
+        Some(Self { name, path, len, bytes: Bytes::Streamed(Arc::clone(files)) })
+    }
+
+    /// Makes `len` bytes from `offset` on readable where they have to be waited for; elsewhere they are already.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where they do not come.
+    pub(super) async fn fetch(&self, offset: u64, len: u64) -> Result<()> {
+        match &self.bytes {
+            Bytes::Streamed(files) => files[&self.name].fetch(&self.shown(), offset, len).await,
+            _ => Ok(()),
+        }
+    }
+
     /// What the checkpoint calls it, e.g. `model-00001-of-00003.safetensors`.
     pub fn name(&self) -> &str {
         &self.name
@@ -78,6 +101,7 @@ impl ModelFile {
         let read = match &self.bytes {
             #[cfg(not(target_arch = "wasm32"))]
             Bytes::Disk(file) => read_exact_at(file, offset, into),
+            Bytes::Streamed(files) => files[&self.name].read_at(offset, into),
             Bytes::Memory(files) => copy_at(&files[&self.name], offset, into),
         };
         read.map_err(|source| {

@@ -1,6 +1,7 @@
-//! The files of a checkpoint: a folder on disk, or bytes in memory for a page and for a model inside the program.
+//! The files of a checkpoint: a folder on disk, bytes in memory for a page and for a model inside the program, or a
+//! page's view of a folder, read piece by piece.
 
-use super::file::{MemoryFiles, ModelFile};
+use super::file::{MemoryFiles, ModelFile, StreamedFiles};
 #[cfg(not(target_arch = "wasm32"))]
 use super::folder::Folder;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ enum Source {
     #[cfg(not(target_arch = "wasm32"))]
     Folder(Folder),
     Memory(Arc<MemoryFiles>),
+    Streamed(Arc<StreamedFiles>),
 }
 
 impl ModelFiles {
@@ -46,6 +48,11 @@ impl ModelFiles {
         Self { path: path.into(), prefix: String::new(), source: Source::Memory(Arc::new(files)) }
     }
 
+    /// Files that are read piece by piece. `path` is what messages call their place.
+    pub fn from_stream(path: impl Into<PathBuf>, files: StreamedFiles) -> Self {
+        Self { path: path.into(), prefix: String::new(), source: Source::Streamed(Arc::new(files)) }
+    }
+
     /// The folder, as it was named.
     pub fn path(&self) -> &Path {
         &self.path
@@ -56,11 +63,15 @@ impl ModelFiles {
         match &self.source {
             #[cfg(not(target_arch = "wasm32"))]
             Source::Folder(folder) => folder.names(),
-            Source::Memory(files) => {
-                let here = files.keys().filter_map(|key| key.strip_prefix(&self.prefix));
-                Ok(here.filter(|name| !name.contains('/')).map(str::to_owned).collect())
-            }
+            Source::Memory(files) => Ok(self.here(files.keys())),
+            Source::Streamed(files) => Ok(self.here(files.keys())),
         }
+    }
+
+    /// Of these names those that lie directly in this folder.
+    fn here<'a>(&self, keys: impl Iterator<Item = &'a String>) -> Vec<String> {
+        let here = keys.filter_map(|key| key.strip_prefix(&self.prefix));
+        here.filter(|name| !name.contains('/')).map(str::to_owned).collect()
     }
 
     /// Whether there is a readable file of this name.
@@ -83,6 +94,7 @@ impl ModelFiles {
                 None => Ok(None),
             },
             Source::Memory(files) => Ok(ModelFile::in_memory(key, path, files)),
+            Source::Streamed(files) => Ok(ModelFile::streamed(key, path, files)),
         }
     }
 
@@ -149,6 +161,10 @@ impl ModelFiles {
             Source::Memory(files) => {
                 let any = files.keys().any(|key| key.starts_with(&prefix));
                 any.then(|| Source::Memory(Arc::clone(files)))
+            }
+            Source::Streamed(files) => {
+                let any = files.keys().any(|key| key.starts_with(&prefix));
+                any.then(|| Source::Streamed(Arc::clone(files)))
             }
         };
         Ok(source.map(|source| Self { path: self.path.join(name), prefix, source }))

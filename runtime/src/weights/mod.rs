@@ -1,7 +1,7 @@
 //! Checkpoints: from files nobody vouches for to tensors of known name, shape and value.
 //!
 //! ```text
-//! ModelFiles    a folder, or bytes in memory; no name leads out of it
+//! ModelFiles    a folder, bytes in memory, or files read piece by piece; no name leads out of it
 //!   folder      on disk: symlinks, and the Hugging Face cache; formats: what is said of .bin and .gguf
 //!   shards      which safetensors files belong together (one, an index's, loose ones)
 //!   header      one file's table of tensors, every number checked against the file's length
@@ -23,11 +23,13 @@ mod formats;
 mod header;
 mod names;
 mod shards;
+mod streamed;
 #[cfg(test)]
 mod testing;
 
 pub use checkpoint::{Checkpoint, TensorInfo};
-pub use file::{MemoryFiles, ModelFile};
+pub use file::{MemoryFiles, ModelFile, StreamedFiles};
 pub use files::ModelFiles;
 pub use names::Layout;
 pub use safetensors::Dtype;
+pub use streamed::{Piece, ReadPiece, StreamedFile};

@@ -42,39 +42,38 @@ impl Llama {
     ///
     /// # Errors
     /// Whatever reading a tensor can cause.
-    pub fn load(loader: &mut Loader<'_>, config: &LlamaConfig) -> Result<Self> {
+    pub async fn load(loader: &mut Loader<'_>, config: &LlamaConfig) -> Result<Self> {
         let eps = config.rms_norm_eps as f32;
-        let embed_tokens = loader.weight(&format!("{PREFIX}.embed_tokens.weight"))?;
+        let embed_tokens = loader.weight(&format!("{PREFIX}.embed_tokens.weight")).await?;
         // The largest first: the copies made on their way are gone before the rest is resident.
         let lm_head = match config.tie_word_embeddings {
             true => None,
-            false => Some(loader.linear("language_model.lm_head")?),
+            false => Some(loader.linear("language_model.lm_head").await?),
         };
-        let layers = (0..config.num_hidden_layers)
-            .map(|index| {
-                let name = |part: &str| format!("{}.{part}", layer_name(index));
-                Ok(LlamaLayer {
-                    input_layernorm: loader.rms_norm(&name("input_layernorm"), eps)?,
-                    self_attn: LlamaAttention {
-                        q_proj: adapted(&name("self_attn.q_proj"), loader)?,
-                        k_proj: adapted(&name("self_attn.k_proj"), loader)?,
-                        v_proj: adapted(&name("self_attn.v_proj"), loader)?,
-                        o_proj: adapted(&name("self_attn.o_proj"), loader)?,
-                        num_attention_heads: config.num_attention_heads,
-                        num_key_value_heads: config.num_key_value_heads,
-                        head_dim: config.head_dim,
-                    },
-                    post_attention_layernorm: loader.rms_norm(&name("post_attention_layernorm"), eps)?,
-                    mlp: LlamaMlp {
-                        gate_proj: adapted(&name("mlp.gate_proj"), loader)?,
-                        up_proj: adapted(&name("mlp.up_proj"), loader)?,
-                        down_proj: adapted(&name("mlp.down_proj"), loader)?,
-                        experts: None,
-                    },
-                })
-            })
-            .collect::<Result<_>>()?;
-        let norm = loader.rms_norm(&format!("{PREFIX}.norm"), eps)?;
+        let mut layers = Vec::with_capacity(config.num_hidden_layers);
+        for index in 0..config.num_hidden_layers {
+            let name = |part: &str| format!("{}.{part}", layer_name(index));
+            layers.push(LlamaLayer {
+                input_layernorm: loader.rms_norm(&name("input_layernorm"), eps).await?,
+                self_attn: LlamaAttention {
+                    q_proj: adapted(&name("self_attn.q_proj"), loader).await?,
+                    k_proj: adapted(&name("self_attn.k_proj"), loader).await?,
+                    v_proj: adapted(&name("self_attn.v_proj"), loader).await?,
+                    o_proj: adapted(&name("self_attn.o_proj"), loader).await?,
+                    num_attention_heads: config.num_attention_heads,
+                    num_key_value_heads: config.num_key_value_heads,
+                    head_dim: config.head_dim,
+                },
+                post_attention_layernorm: loader.rms_norm(&name("post_attention_layernorm"), eps).await?,
+                mlp: LlamaMlp {
+                    gate_proj: adapted(&name("mlp.gate_proj"), loader).await?,
+                    up_proj: adapted(&name("mlp.up_proj"), loader).await?,
+                    down_proj: adapted(&name("mlp.down_proj"), loader).await?,
+                    experts: None,
+                },
+            });
+        }
+        let norm = loader.rms_norm(&format!("{PREFIX}.norm"), eps).await?;
         let rotary = rotary_table(config.max_position_embeddings, config.head_dim, config.rope_theta, loader.device());
         Ok(Self { layers, ends: LlamaEnds { embed_tokens, norm, lm_head }, rotary })
     }
@@ -134,8 +133,8 @@ pub fn layer_name(index: usize) -> String {
     format!("{PREFIX}.layers.{index}")
 }
 
-fn adapted(name: &str, loader: &mut Loader<'_>) -> Result<LoraLinear> {
-    Ok(LoraLinear::new(loader.linear(name)?))
+async fn adapted(name: &str, loader: &mut Loader<'_>) -> Result<LoraLinear> {
+    Ok(LoraLinear::new(loader.linear(name).await?))
 }
 
 impl LlamaEnds {
