@@ -1,1 +1,3 @@
 //! The desktop shell: a window, dialogs, files.
+
+pub mod store;
