@@ -1,11 +1,15 @@
 //! Disks and folders that do not let themselves be written: the app goes on, says so once, and loses nothing.
 
 use std::fs;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 
 use llava_mole::chat::Record;
 use llava_mole::language::Language;
 use llava_mole::state::{Preferences, Severity, Theme};
 
+#[cfg(target_os = "linux")]
+use crate::windows::Child;
 use crate::{Window, names, outline, temporary};
 
 #[test]
@@ -122,29 +126,29 @@ fn very_long_paths() {
     assert_eq!((notices.len(), notices[0].severity), (1, Severity::Error), "{notices:?}");
 }
 
-/// A limit on the size of files stands for a full disk: the line at the limit is written in part, and no more.
+/// A window whose files may have 20 KiB: that stands for a full disk. A line is written in part, and then no more.
+#[cfg(target_os = "linux")]
+fn limited(folder: &Path, name: &str) -> Child {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; ulimit -S -f 40; exec \"$@\"", "sh"]);
+    Child::start(command, folder, 5, name)
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk() {
-    use crate::windows::Child;
-    use std::process::Command;
     let (_guard, folder) = temporary();
     let window = Window::open(&folder);
     (0..2).for_each(|id| window.say(4, id));
     window.close_quietly();
-    let limited = |tail: &str| {
-        let mut command = Command::new("sh");
-        command.args(["-c", "trap '' XFSZ; ulimit -S -f 40; exec \"$@\"", "sh"]);
-        Child::start(command, &folder, 5, tail)
-    };
 
-    let mut child = limited("first");
+    let mut child = limited(&folder, "first");
     child.order("say 60");
     assert!(child.line().starts_with("notice The conversation could not be saved"));
     child.order("say 4");
     // It is over: what was said meanwhile is written too, in order.
     let id = child.id().to_string();
-    let made_room = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
+    let made_room = std::process::Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited"]).status();
     assert!(made_room.expect("prlimit, of util-linux").success());
     assert!(child.line().starts_with("notice Saving works again"));
     assert_eq!(child.close(), ["kept true"]);
@@ -153,11 +157,31 @@ fn a_full_disk() {
     assert_eq!(outline(&folder), ["4 : window0 window1".to_string(), first.clone()]);
 
     // And one that stays full: what was there is there.
-    let mut child = limited("second");
+    let mut child = limited(&folder, "second");
     child.order("say 60");
     assert!(child.line().starts_with("notice The conversation could not be saved"));
     child.order("say 4");
     assert_eq!(child.close(), ["kept false"]);
     let shown = outline(&folder);
     assert!(shown[1].starts_with(&first), "{shown:?}");
+}
+
+/// No room to shorten the journal: it stays as it was.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_at_the_start() {
+    let (_guard, folder) = temporary();
+    let window = Window::open(&folder);
+    (0..60).for_each(|id| window.say(4, id));
+    window.say(6, 0);
+    window.store.record(Record::Delete { chat: 6 });
+    window.close_quietly();
+    let history = || fs::read(folder.join("history.jsonl")).expect("is there");
+    let before = history();
+    assert_eq!(limited(&folder, "any").close(), ["kept true"]);
+    assert!(history() == before, "{} and {} bytes", before.len(), history().len());
+    // With room it is done.
+    let turns: String = (0..60).map(|id| format!(" window{id}")).collect();
+    assert_eq!(outline(&folder), [format!("4 :{turns}")]);
+    assert!(history().len() < before.len());
 }

@@ -163,6 +163,11 @@ fn only_html_is_escaped() {
 }
 
 #[test]
+fn lines_end_in_one_way() {
+    assert_eq!(harmless("a\rb\r\nc\nd"), "a\nb\nc\nd");
+}
+
+#[test]
 fn a_line_of_plain_words() {
     assert_eq!(inline("a\n# b  *c*\0"), "a \\# b \\*c\\*\u{fffd}");
 }
