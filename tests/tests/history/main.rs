@@ -134,8 +134,7 @@ fn conversations_and_preferences_outlive_the_window() {
     window.store.record(Record::Begin { chat: 6, created_ms: 2000 });
     window.say(6, 0);
     window.store.record(Record::Rename { chat: 6, title: "标题".into() });
-    let mut preferences = Preferences { theme: Theme::Dark, ..Preferences::default() };
-    preferences.language = Some(Language::Chinese);
+    let preferences = Preferences { theme: Theme::Dark, language: Some(Language::Chinese), ..Preferences::default() };
     window.store.remember(Preferences::default());
     window.store.remember(preferences.clone());
     window.close_quietly();
