@@ -1,5 +1,7 @@
 //! What the tests across crates share: the devices, numbers to feed in, and a comparison that says where it failed.
 
+pub mod history;
+
 use std::path::PathBuf;
 use std::sync::OnceLock;
 

@@ -75,10 +75,17 @@ pub struct Turn {
     pub speaker: Speaker,
     /// The words; Markdown where the model speaks.
     pub text: String,
-    /// The pictures that came with it, in order.
+    /// The pictures that came with it, in order. One whose file is gone is still named here, and has no bytes.
     pub pictures: Vec<Picture>,
     /// How the answer ended; none for the person's turns, and while an answer is on its way.
     pub outcome: Option<Outcome>,
+}
+
+impl Turn {
+    /// The pictures whose bytes are there: what the model is given.
+    pub fn present_pictures(&self) -> Vec<Picture> {
+        self.pictures.iter().filter(|picture| !picture.bytes.is_empty()).cloned().collect()
+    }
 }
 
 /// A conversation.
@@ -86,7 +93,7 @@ pub struct Turn {
 pub struct Conversation {
     /// Names it.
     pub id: ChatId,
-    /// When it began, in milliseconds since 1970 (UTC).
+    /// When it began, in milliseconds since 1970 (UTC); 0 where that was lost.
     pub created_ms: u64,
     /// The name the person gave it; empty until then.
     pub title: String,
@@ -127,7 +134,7 @@ impl Conversation {
                 Speaker::Assistant => Role::Assistant,
             },
             text: turn.text.clone(),
-            pictures: turn.pictures.clone(),
+            pictures: turn.present_pictures(),
         };
         self.turns.iter().filter(said).map(message).collect()
     }

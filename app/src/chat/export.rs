@@ -1,13 +1,9 @@
-//! A conversation as Markdown and as JSON.
+//! A conversation as a file: Markdown for people, JSON for programs. Each is one file with everything in it, pictures
+//! too, because one file is what a dialog saves and what is sent on.
 
-use super::conversation::Conversation;
+mod json;
+mod markdown;
+mod picture;
 
-/// For people.
-pub fn markdown(chat: &Conversation) -> String {
-    chat.shown_title()
-}
-
-/// For programs.
-pub fn json(chat: &Conversation) -> String {
-    chat.shown_title()
-}
+pub use json::json;
+pub use markdown::markdown;

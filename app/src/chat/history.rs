@@ -1,4 +1,4 @@
-//! What is kept of conversations: a journal of records, appended to and replayed.
+//! What is kept of conversations: a journal of records, appended to (`journal`) and replayed (`replay`).
 
 use super::conversation::{ChatId, Turn, TurnId};
 

@@ -2,6 +2,7 @@
 //! [`state`](crate::state).
 
 mod dialogs;
+pub mod store;
 mod window;
 
 pub use window::{Launch, has_display, run};

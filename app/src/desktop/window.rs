@@ -14,9 +14,10 @@ use mole_runtime::engine::{Engine, Event, ModelSource};
 use mole_runtime::model::Precision;
 
 use super::dialogs::Dialogs;
+use super::store::{Store, data_folder};
 use crate::language::Language;
-use crate::state::{Arrival, Demo, Effect, Notice, Slot, State};
-use crate::ui::App;
+use crate::state::{Action, Arrival, Demo, Effect, Notice, Slot, State};
+use crate::ui::{App, fonts};
 use crate::{demo, samples};
 
 /// A GPU that is lost more often than this is not opened again.
@@ -52,13 +53,24 @@ pub fn run(launch: &Launch) -> Result<(), eframe::Error> {
     let (outside, inbox) = unbounded();
     let wake = Wake::default();
     forward(engine.events().clone(), outside.clone(), wake.clone());
-    let mut state = first_state(launch);
+    let system_language = Language::of_locale(&sys_locale::get_locale().unwrap_or_default());
+    let store = {
+        let wake = wake.clone();
+        Rc::new(Store::open(data_folder(), system_language, outside.clone(), move || wake.wake()))
+    };
+    let mut state = State { system_language, samples: samples::embedded(), ..State::default() };
+    // The preferences are there already: the window opens as it was left, but for what the command line says.
+    while let Ok(arrival) = inbox.try_recv() {
+        state.arrive(arrival);
+    }
+    begin(&mut state, launch);
     let mut lost_before: Option<Instant> = None;
     loop {
         let carried = Rc::new(RefCell::new(Some(state)));
         let lost = Arc::new(AtomicBool::new(false));
         let shell = Shell {
             engine: Rc::clone(&engine),
+            store: Rc::clone(&store),
             outside: outside.clone(),
             inbox: inbox.clone(),
             carried: Rc::clone(&carried),
@@ -90,12 +102,8 @@ pub fn run(launch: &Launch) -> Result<(), eframe::Error> {
     }
 }
 
-fn first_state(launch: &Launch) -> State {
-    let mut state = State {
-        system_language: Language::of_locale(&sys_locale::get_locale().unwrap_or_default()),
-        samples: samples::embedded(),
-        ..State::default()
-    };
+/// What the command line says.
+fn begin(state: &mut State, launch: &Launch) {
     if launch.language.is_some() {
         state.preferences.language = launch.language;
     }
@@ -110,14 +118,14 @@ fn first_state(launch: &Launch) -> State {
     }
     state.arrive(Arrival::Demo(Demo { model: demo::model(), adapter: demo::adapter() }));
     if launch.model.is_some() {
-        state.act(crate::state::Action::Load);
+        state.act(Action::Load);
     }
-    state
 }
 
 /// What a window needs of the world outside.
 struct Shell {
     engine: Rc<Engine>,
+    store: Rc<Store>,
     outside: Sender<Arrival>,
     inbox: Receiver<Arrival>,
     /// The state, before the window opens and after it closed.
@@ -136,7 +144,7 @@ impl Shell {
         self.wake.set(&ctx);
         let state = self.carried.take().expect("put there before the window");
         let channel = (self.outside.clone(), self.inbox.clone());
-        let (engine, outside, of_dialogs) = (self.engine, self.outside, ctx.clone());
+        let (engine, store, outside, of_dialogs) = (self.engine, self.store, self.outside, ctx.clone());
         let language = Rc::new(RefCell::new(state.language()));
         let perform = {
             let language = Rc::clone(&language);
@@ -149,10 +157,12 @@ impl Shell {
                     Effect::PickFolder(slot) => dialogs().folder(slot),
                     Effect::PickRun => dialogs().run(),
                     Effect::Save { name, bytes } => dialogs().save(name, bytes),
-                    Effect::Record(_) | Effect::Remember(_) => {}
+                    Effect::Record(record) => store.record(record),
+                    Effect::Remember(preferences) => store.remember(preferences),
                 }
             }
         };
+        fonts::install(&ctx, fonts::CHINESE.into());
         let app = App::new(&ctx, state, channel, Box::new(perform));
         Window { app: Some(app), carried: self.carried, lost: self.lost, language }
     }

@@ -123,7 +123,10 @@ impl State {
             Action::Open(id) => self.show_chat(Some(id)),
             Action::Rename(id, title) => self.rename(id, title),
             Action::Delete(id) => self.delete(id),
-            Action::ExportMarkdown(id) => self.export(id, "md", |chat| crate::chat::markdown(chat).into_bytes()),
+            Action::ExportMarkdown(id) => {
+                let language = self.language();
+                self.export(id, "md", |chat| crate::chat::markdown(chat, language).into_bytes());
+            }
             Action::ExportJson(id) => self.export(id, "json", |chat| crate::chat::json(chat).into_bytes()),
             Action::Save { name, bytes } => self.effects.push(Effect::Save { name, bytes }),
             Action::Dismiss(index) => drop(self.notices.remove(index)),

@@ -24,7 +24,7 @@ impl State {
             chat,
             turn,
             title: conversation.shown_title(),
-            pictures: conversation.turns.iter().flat_map(|turn| turn.pictures.clone()).collect(),
+            pictures: conversation.turns.iter().flat_map(|turn| turn.present_pictures()).collect(),
             routing: ReplyRouting { experts: self.models.experts(), layers: Vec::new(), tokens: Vec::new() },
             complete: false,
         })

@@ -61,7 +61,7 @@ impl Drops {
         if ui.input(|input| input.raw.hovered_files.is_empty()) {
             return;
         }
-        let painter = ui.ctx().layer_painter(LayerId::new(Order::Foreground, Id::new("drop hint")));
+        let painter = ui.ctx().layer_painter(LayerId::new(Order::Foreground, Id::unique("drop hint")));
         let (rect, visuals) = (ui.ctx().content_rect(), ui.visuals());
         painter.rect_filled(rect, 0.0, visuals.extreme_bg_color.gamma_multiply(0.85));
         let text = language.pick("Drop pictures to ask about them", "松开以添加图片");

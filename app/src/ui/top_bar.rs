@@ -1,6 +1,6 @@
 //! The bar above everything: the list, the conversation's menu, what stands beside it.
 
-use egui::{Align, Button, Key, Layout, Modal, TextEdit, Ui};
+use egui::{Align, Button, Id, Key, Layout, Modal, TextEdit, Ui};
 
 use super::sidebar::{Asking, title};
 use crate::language::Language;
@@ -70,7 +70,7 @@ pub fn ask(ui: &Ui, state: &State, asking: &mut Asking, actions: &mut Vec<Action
     match asking {
         Asking::Nothing => return,
         Asking::Name(chat, name) => {
-            let modal = Modal::new("rename".into()).show(ui.ctx(), |ui| {
+            let modal = Modal::new(Id::unique("rename")).show(ui.ctx(), |ui| {
                 ui.set_width(320.0);
                 let label = ui.label(language.pick("Name of this chat", "本对话的名称"));
                 let field = ui.add(TextEdit::singleline(name).id_salt("chat name").desired_width(f32::INFINITY));
@@ -90,7 +90,7 @@ pub fn ask(ui: &Ui, state: &State, asking: &mut Asking, actions: &mut Vec<Action
             done |= modal.should_close();
         }
         Asking::Deletion(chat) => {
-            let modal = Modal::new("delete".into()).show(ui.ctx(), |ui| {
+            let modal = Modal::new(Id::unique("delete")).show(ui.ctx(), |ui| {
                 ui.set_width(320.0);
                 let name = state.chat_of(*chat).map_or(String::new(), |chat| title(chat, ""));
                 ui.label(match language {
