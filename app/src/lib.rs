@@ -14,6 +14,7 @@ pub mod language;
 pub mod palette;
 #[cfg(feature = "window")]
 pub mod routing;
+pub mod series;
 #[cfg(feature = "window")]
 pub mod state;
 #[cfg(all(feature = "window", not(target_arch = "wasm32")))]
