@@ -14,6 +14,7 @@ pub mod language;
 pub mod palette;
 #[cfg(feature = "window")]
 pub mod routing;
+pub mod series;
 #[cfg(feature = "window")]
 pub mod samples;
 #[cfg(feature = "window")]

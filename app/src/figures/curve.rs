@@ -8,9 +8,9 @@ use anyhow::ensure;
 use super::canvas::{Anchor, Canvas, shortened};
 use super::legend::{self, Entry};
 use super::panel::{Panel, decimal, scientific};
-use super::series::Series;
 use super::step_lines::{StepLine, StepLines};
 use llava_mole::palette::{INK, MUTED, PALE, dataset_color};
+use llava_mole::series::{Series, ordinary};
 
 const SIZE: (f64, f64) = (1000.0, 640.0);
 const X: (f64, f64) = (84.0, 748.0);
@@ -81,7 +81,7 @@ impl Run {
 
     /// Every loss that the scale has to show.
     fn values(&self) -> impl Iterator<Item = f64> {
-        let (low, high) = core(self.loss.points());
+        let (low, high) = ordinary(self.loss.points());
         let datasets = self.datasets.values();
         let whole = datasets.clone().map(|data| data.loss.smoothed()).chain([self.loss.smoothed()]);
         let held_out = datasets.map(|data| data.held_out.clone()).chain([self.held_out.clone()]);
@@ -148,17 +148,6 @@ impl Run {
         );
         legend::draw(canvas, LOSS_Y.0 + 6.0, &entries)
     }
-}
-
-/// Between which values a step is ordinary: as far beyond the highest and the lowest per cent as those are from the
-/// median.
-fn core(points: &[(u64, f64)]) -> (f64, f64) {
-    let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
-    values.sort_by(f64::total_cmp);
-    let (outside, last) = (values.len() / 100, values.len().saturating_sub(1));
-    let at = |index: usize| values.get(index).copied().unwrap_or_default();
-    let (low, median, high) = (at(outside), at(last / 2), at(last - outside));
-    (2.0 * low - median, 2.0 * high - median)
 }
 
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {

@@ -21,7 +21,6 @@ mod legend;
 mod panel;
 mod percent_axis;
 mod routing;
-mod series;
 mod step_lines;
 mod text_width;
 mod trend;

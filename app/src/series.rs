@@ -69,6 +69,17 @@ impl Series {
     }
 }
 
+/// Between which values a step is ordinary: as far beyond the highest and the lowest per cent as those are from the
+/// median.
+pub fn ordinary(points: &[(u64, f64)]) -> (f64, f64) {
+    let mut values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    let (outside, last) = (values.len() / 100, values.len().saturating_sub(1));
+    let at = |index: usize| values.get(index).copied().unwrap_or_default();
+    let (low, median, high) = (at(outside), at(last / 2), at(last - outside));
+    (2.0 * low - median, 2.0 * high - median)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
