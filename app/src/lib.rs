@@ -14,9 +14,9 @@ pub mod language;
 pub mod palette;
 #[cfg(feature = "window")]
 pub mod routing;
-pub mod series;
 #[cfg(feature = "window")]
 pub mod samples;
+pub mod series;
 #[cfg(feature = "window")]
 mod spawn;
 #[cfg(feature = "window")]

@@ -58,7 +58,8 @@ pub fn run(launch: &Launch) -> Result<(), eframe::Error> {
         let wake = wake.clone();
         Rc::new(Store::open(data_folder(), system_language, outside.clone(), move || wake.wake()))
     };
-    let mut state = State { system_language, samples: samples::embedded(), ..State::default() };
+    let mut state = State::default();
+    (state.system_language, state.samples) = (system_language, samples::embedded());
     // The preferences are there already: the window opens as it was left, but for what the command line says.
     while let Ok(arrival) = inbox.try_recv() {
         state.arrive(arrival);

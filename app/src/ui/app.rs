@@ -13,7 +13,7 @@ use super::textures::Textures;
 #[cfg(not(target_arch = "wasm32"))]
 use super::training::TrainingView;
 use super::transcript::Transcript;
-use super::{fonts, notices, settings, status, theme, top_bar, welcome};
+use super::{notices, settings, status, theme, top_bar, welcome};
 use crate::state::{Action, Arrival, Effect, Panel, State};
 
 /// Carries out what the state wants done outside. Must not block.
@@ -48,7 +48,6 @@ impl App {
         perform: Perform,
     ) -> Self {
         theme::install(ctx);
-        fonts::install(ctx);
         let mut composer = Composer::default();
         composer.focus();
         Self {

@@ -5,7 +5,7 @@ mod app;
 mod blocks;
 mod composer;
 mod drop;
-mod fonts;
+pub mod fonts;
 mod models;
 mod notices;
 mod routing;

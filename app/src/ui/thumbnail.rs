@@ -9,6 +9,12 @@ use crate::language::Language;
 /// Draws a picture `height` points high, or what hinders it. Its name is its text for those who do not see it.
 pub fn show(ui: &mut Ui, picture: &Picture, height: f32, textures: &mut Textures, language: Language) -> Response {
     let name = file_name(&picture.name);
+    if picture.bytes.is_empty() {
+        return ui.weak(match language {
+            Language::English => format!("{name} is gone"),
+            Language::Chinese => format!("{name} 已丢失"),
+        });
+    }
     match textures.get(ui.ctx(), picture) {
         Shown::Ready(texture) => {
             let size = texture.size_vec2();

@@ -40,7 +40,8 @@ pub struct Setting {
 
 impl Default for Setting {
     fn default() -> Self {
-        let mut state = State { samples: samples::embedded(), ..State::default() };
+        let mut state = State::default();
+        state.samples = samples::embedded();
         state.models.device = DeviceChoice::Cpu;
         Self { state, size: [1000.0, 700.0], theme: egui::Theme::Dark }
     }
@@ -84,6 +85,7 @@ impl Setting {
             move |ui, app: &mut Option<App>| {
                 let app = app.get_or_insert_with(|| {
                     let (state, channel) = begin.take().expect("once");
+                    llava_mole::ui::fonts::install(ui.ctx(), llava_mole::ui::fonts::CHINESE.into());
                     let kept = Rc::clone(&kept);
                     App::new(ui.ctx(), state, channel, Box::new(move |effect| kept.borrow_mut().push(effect)))
                 });
