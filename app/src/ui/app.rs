@@ -138,6 +138,7 @@ impl App {
     }
 
     fn panel(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        ui.add_space(6.0);
         match self.state.preferences.panel {
             Panel::None => {}
             Panel::Routing => self.routing.show(ui, &self.state, actions),

@@ -32,6 +32,8 @@ pub fn install(ctx: &Context) {
         style.text_styles = sizes.map(|(name, size, family)| (name, FontId::new(size, family))).into();
         style.spacing.item_spacing = vec2(8.0, 6.0);
         style.spacing.button_padding = vec2(10.0, 5.0);
+        // As high as a button with its padding, so that sliders and their values stand in one line.
+        style.spacing.interact_size.y = 27.0;
         style.url_in_tooltip = true;
         let corner = CornerRadius::same(6);
         let widgets = &mut style.visuals.widgets;

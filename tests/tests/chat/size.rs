@@ -62,6 +62,7 @@ fn measure(turns: Vec<Turn>) -> f64 {
             delta: egui::vec2(0.0, 3.0),
             modifiers: egui::Modifiers::NONE,
             phase: egui::TouchPhase::Move,
+            source: egui::MouseWheelSource::Unknown,
         });
     })
 }

@@ -239,7 +239,7 @@ pub fn broken_picture() -> Picture {
 
 impl Stage {
     /// The text field of this name.
-    pub fn field(&self, label: &str) -> egui_kittest::Node<'_> {
+    pub fn field<'a>(&'a self, label: &'a str) -> egui_kittest::Node<'a> {
         self.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, label)
     }
 }
