@@ -17,7 +17,7 @@ mod theme;
 mod thumbnail;
 mod top_bar;
 #[cfg(not(target_arch = "wasm32"))]
-mod training;
+pub mod training;
 mod transcript;
 mod turn;
 mod welcome;
