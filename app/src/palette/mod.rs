@@ -1,5 +1,11 @@
 //! Colours that stay apart for colour-blind eyes.
 
+mod experts;
+mod tint;
+
+pub use experts::expert_color;
+pub use tint::{Ground, Tint, contrast, mix, tint};
+
 /// A colour, 8 bits a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
@@ -32,8 +38,7 @@ pub fn scale_color(fraction: f32) -> Rgb {
     let at = fraction.clamp(0.0, 1.0) * (SCALE.len() - 1) as f32;
     let lower = (at as usize).min(SCALE.len() - 2);
     let (a, b, t) = (SCALE[lower], SCALE[lower + 1], at - lower as f32);
-    let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * t).round() as u8;
-    Rgb(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+    mix(a, b, t)
 }
 
 /// Black or white, whichever is read better on a colour (WCAG's relative luminance, with a square for the gamma).
