@@ -112,7 +112,7 @@ mod tests {
         let (distance, i, j) = nearest(TRICHROMACY, &colors);
         assert!(distance > 10.0, "experts {i} and {j} are {distance} apart");
         let many: std::collections::HashSet<[u8; 3]> =
-            (0..64).map(|expert| expert_color(expert)).map(|Rgb(r, g, b)| [r, g, b]).collect();
+            (0..64).map(expert_color).map(|Rgb(r, g, b)| [r, g, b]).collect();
         assert_eq!(many.len(), 64);
     }
 }

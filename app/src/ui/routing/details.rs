@@ -1,0 +1,79 @@
+//! A token's numbers in words: for the pointer over it, and for those who come by keyboard.
+
+use super::Shown;
+use super::controls::layers_name;
+use super::word_rows::display;
+use crate::language::Language;
+use crate::routing::{LayerChoice, Load};
+
+/// What there is to say of a token, or of how to come to one.
+pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, at: Option<usize>, hint: &str) {
+    match at {
+        Some(at) => lines(shown, at).into_iter().for_each(|line| drop(ui.label(line))),
+        None => drop(ui.weak(hint)),
+    }
+}
+
+/// What there is to say of the trace's token `at`, line by line: what it is, where it went, every probability.
+pub(super) fn lines(shown: Shown<'_>, at: usize) -> Vec<String> {
+    let Shown { trace, layers, language, .. } = shown;
+    let Some(token) = trace.routing.tokens.get(at) else { return Vec::new() };
+    let mut lines = vec![match (token.image, token.patch) {
+        (Some(image), Some(place)) => {
+            let (image, row, column) = (image + 1, place.row + 1, place.column + 1);
+            language.pick(
+                format!("Picture {image}, row {row}, column {column}"),
+                format!("图片 {image}，第 {row} 行，第 {column} 列"),
+            )
+        }
+        (Some(image), None) => {
+            language.pick(format!("Picture {}, the whole of it", image + 1), format!("图片 {}（整体）", image + 1))
+        }
+        (None, _) => {
+            let text = display(&token.text);
+            match token.reply {
+                true => language.pick(format!("“{text}”, answer"), format!("“{text}”，回答")),
+                false => language.pick(format!("“{text}”, prompt"), format!("“{text}”，提示词")),
+            }
+        }
+    }];
+    match layers {
+        LayerChoice::One(layer) => {
+            let name = layers_name(layers, &trace.routing.layers, language);
+            if let (Some(expert), Some(probs)) = (token.experts.get(layer), token.probs.get(layer)) {
+                lines.push(language.pick(format!("Expert {expert} in {name}"), format!("{name}：专家 {expert}")));
+                // As short as it can be without being another number.
+                lines.extend(
+                    probs.iter().enumerate().map(|(expert, p)| {
+                        language.pick(format!("expert {expert}: {p}"), format!("专家 {expert}：{p}"))
+                    }),
+                );
+            }
+        }
+        LayerChoice::All => lines.extend((0..trace.routing.experts).map(|expert| {
+            let layers = token.experts.len();
+            let votes = token.experts.iter().filter(|other| **other == expert).count();
+            let sum: f32 = token.probs.iter().filter_map(|probs| probs.get(expert)).sum();
+            let mean = sum / token.probs.len().max(1) as f32;
+            language.pick(
+                format!("expert {expert}: {votes} of {layers} layers, mean probability {mean:.4}"),
+                format!("专家 {expert}：{layers} 层中的 {votes} 层，平均概率 {mean:.4}"),
+            )
+        })),
+    }
+    lines
+}
+
+/// The shares of a load in one line.
+pub(super) fn shares(load: &Load, language: Language) -> String {
+    let share = |(expert, share): (usize, &f64)| {
+        let percent = percent(*share);
+        language.pick(format!("expert {expert} {percent}"), format!("专家 {expert} {percent}"))
+    };
+    load.shares.iter().enumerate().map(share).collect::<Vec<_>>().join(language.pick(", ", "，"))
+}
+
+/// A fraction as people read it.
+pub(super) fn percent(fraction: f64) -> String {
+    format!("{:.1}%", fraction * 100.0)
+}
