@@ -1,4 +1,4 @@
-//! A trace as a picture for a paper: the pictures with their patches tinted, and below them how much of each layer every
+//! A trace as a picture for a paper: the pictures in grey with their patches tinted, and below them how much of each layer every
 //! expert got. White ground, no window around it.
 //!
 //! There is no text in it: a paper has its own. What would be written is said by order and colour. The squares above the
@@ -11,6 +11,7 @@ use image::{ImageFormat, Rgb as Pixel, RgbImage as Canvas, imageops};
 use mole_runtime::image::{RgbImage, decode};
 
 use super::digest::Digest;
+use super::grey::grey;
 use super::layers::LayerChoice;
 use super::patches::PatchMap;
 use super::sums::Part;
@@ -92,7 +93,7 @@ fn fill(canvas: &mut Canvas, (left, top): (u32, u32), (width, height): (u32, u32
     }
 }
 
-/// A picture and what its patches cover beyond it, scaled, each patch tinted.
+/// A picture in grey and what its patches cover beyond it, scaled, each patch tinted.
 fn tinted(
     picture: &RgbImage,
     map: &PatchMap,
@@ -106,7 +107,7 @@ fn tinted(
     let frame = area.with_picture(picture.width(), picture.height());
     let scale = f64::from(PICTURE) / frame.width.max(frame.height);
     let pixels = |length: f64| ((length * scale).round() as u32).clamp(1, PICTURE);
-    let source = Canvas::from_raw(picture.width() as u32, picture.height() as u32, picture.pixels().to_vec())
+    let source = Canvas::from_raw(picture.width() as u32, picture.height() as u32, grey(picture.pixels()))
         .expect("three bytes a pixel");
     let scaled = imageops::resize(&source, pixels(width), pixels(height), imageops::FilterType::Triangle);
     let mut tile = Canvas::from_pixel(pixels(frame.width), pixels(frame.height), pixel(PALE));

@@ -88,7 +88,7 @@ fn the_heat_map_tells_every_cell_and_chooses_a_layer() {
     }
     let rect = rect_of(&window, Role::Image, "Layer 0: ");
     // In the last row, in the first column behind the layers' numbers.
-    let last = egui::pos2(rect.left() + 40.0, rect.bottom() - 5.0);
+    let last = egui::pos2(rect.left() + 46.0, rect.bottom() - 5.0);
     point_at(&mut window, last);
     let patches = trace.routing.tokens.iter().filter(|token| token.image.is_some()).count();
     let expected = share(&trace, layers - 1, 0, |token| token.image.is_some());
@@ -118,6 +118,22 @@ fn the_pointer_over_a_patch_shows_its_exact_probabilities() {
     assert!(shown.contains("Picture 2, row 4, column 6"), "{shown}");
     assert!(shown.contains(&format!("Expert {} in layer 0", token.experts[0])), "{shown}");
     for (expert, p) in token.probs[0].iter().enumerate() {
+        assert!(shown.contains(&format!("expert {expert}: {p}")), "{p}:\n{shown}");
+    }
+}
+
+#[test]
+fn the_pointer_over_a_word_shows_its_exact_probabilities() {
+    let trace = demo::chart();
+    let mut window = window(state(Some(trace.clone())));
+    window.get_by_label("One layer").click();
+    window.run();
+    let rect = rect_of(&window, Role::Document, "Prompt and answer");
+    point_at(&mut window, rect.min + egui::vec2(6.0, 8.0));
+    let first = &trace.routing.tokens[0];
+    let shown = texts(&window);
+    assert!(shown.contains(&format!("“{}”, prompt", first.text)), "{shown}");
+    for (expert, p) in first.probs[0].iter().enumerate() {
         assert!(shown.contains(&format!("expert {expert}: {p}")), "{p}:\n{shown}");
     }
 }

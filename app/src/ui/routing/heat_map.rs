@@ -20,7 +20,7 @@ const WIDE: f32 = 34.0;
 /// Above the rows: the experts' squares and numbers.
 const HEAD: f32 = 22.0;
 /// At the left, the layers' numbers; at the right, two entropies.
-const SIDES: (f32, f32) = (28.0, 96.0);
+const SIDES: (f32, f32) = (34.0, 96.0);
 
 /// Draws the section.
 pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, look: &mut Look) {
@@ -62,6 +62,7 @@ pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, look: &mut Look) {
             let pos = pos2(grid.rect.right() + x, rect.top() + HEAD / 2.0);
             ui.painter().text(pos, Align2::RIGHT_CENTER, text, font, ui.visuals().text_color());
         };
+        text(-(grid.rect.width() + 6.0), language.pick("layer", "层"));
         text(SIDES.1 / 2.0, language.pick("load", "负载"));
         text(SIDES.1, language.pick("token", "词元"));
     }

@@ -1,4 +1,4 @@
-//! The pictures, each patch tinted by the expert that most of the chosen layers sent it to; the fewer agree, the paler.
+//! The pictures in grey, each patch tinted by the expert that most of the chosen layers sent it to; the fewer agree, the paler.
 
 use egui::{Color32, Key, Rect, Role, Sense, Stroke, StrokeKind, Vec2, WidgetInfo, pos2, vec2};
 use mole_runtime::image::SeenArea;

@@ -1,4 +1,4 @@
-//! Decoded pictures on the GPU: each is decoded once, one a frame, and forgotten when it was not shown for a frame.
+//! Decoded pictures on the GPU, in grey: each is decoded once, one a frame, and forgotten when it was not shown for a frame.
 
 use std::sync::Arc;
 
@@ -6,6 +6,8 @@ use egui::{ColorImage, TextureHandle, TextureOptions};
 use image::imageops;
 use mole_runtime::engine::Picture;
 use mole_runtime::image::decode;
+
+use crate::routing::grey;
 
 /// The longest side that is uploaded: more than the panel is wide, and no more than any GPU takes.
 const MAX_SIDE: usize = 1024;
@@ -63,12 +65,12 @@ fn upload(ctx: &egui::Context, picture: &Picture) -> Option<Texture> {
     let decoded = decode(&picture.bytes, &picture.name).ok()?;
     let (width, height) = (decoded.width(), decoded.height());
     let image = match width.max(height) <= MAX_SIDE {
-        true => ColorImage::from_rgb([width, height], decoded.pixels()),
+        true => ColorImage::from_rgb([width, height], &grey(decoded.pixels())),
         false => {
             let whole = image::RgbImage::from_raw(width as u32, height as u32, decoded.pixels().to_vec())?;
             let fitted = |side: usize| (side * MAX_SIDE / width.max(height)).max(1) as u32;
             let small = imageops::thumbnail(&whole, fitted(width), fitted(height));
-            ColorImage::from_rgb([small.width() as usize, small.height() as usize], small.as_raw())
+            ColorImage::from_rgb([small.width() as usize, small.height() as usize], &grey(small.as_raw()))
         }
     };
     let handle = ctx.load_texture(&picture.name, image, TextureOptions::LINEAR);
