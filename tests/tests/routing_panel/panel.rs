@@ -184,6 +184,10 @@ fn domains_stand_side_by_side() {
     let shown = texts(&window);
     assert!(!shown.contains("A tissue") && shown.contains("Remove A chart from the comparison"), "{shown}");
     assert!(window.get_by_label("Keep this one for comparison").accesskit_node().is_disabled(), "it is kept already");
+    // The same question answered anew is another routing, though its turn has the same number.
+    let again = window.state_mut().state.trace.as_mut().expect("a trace").routing.tokens.pop();
+    window.run();
+    assert!(!window.get_by_label("Keep this one for comparison").accesskit_node().is_disabled(), "{again:?}");
     // What is kept stays when nothing else is shown.
     window.state_mut().state.trace = None;
     window.run();

@@ -28,8 +28,10 @@ pub(super) fn show(
     let Some(any) = current.or(pinned.first().copied()) else { return };
     let language = any.language;
     section(ui, language.pick("Comparison", "比较"));
+    // An answer that was made anew has the number of the one before it.
     let already = |current: &Shown<'_>| {
-        pinned.iter().any(|p| (p.trace.chat, p.trace.turn) == (current.trace.chat, current.trace.turn))
+        let as_long = |pin: &&Shown<'_>| pin.trace.routing.tokens.len() == current.trace.routing.tokens.len();
+        pinned.iter().filter(as_long).any(|pin| pin.digest.is_of(current.trace))
     };
     let fresh = current.filter(|current| !already(current));
     let pin = ui.add_enabled(

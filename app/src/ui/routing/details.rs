@@ -8,14 +8,19 @@ use crate::routing::{LayerChoice, Load};
 
 /// What there is to say of a token, or of how to come to one.
 pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, at: Option<usize>, hint: &str) {
-    match at {
-        Some(at) => lines(shown, at).into_iter().for_each(|line| drop(ui.label(line))),
-        None => drop(ui.weak(hint)),
+    let Some(at) = at else {
+        ui.weak(hint);
+        return;
+    };
+    for line in lines(shown, at) {
+        let label = ui.label(line);
+        // An arrow key changes it while the focus is elsewhere: a screen reader is to read it then.
+        ui.ctx().accesskit_node_builder(label.id, |node| node.set_live(egui::accesskit::Live::Polite));
     }
 }
 
 /// What there is to say of the trace's token `at`, line by line: what it is, where it went, every probability.
-pub(super) fn lines(shown: Shown<'_>, at: usize) -> Vec<String> {
+fn lines(shown: Shown<'_>, at: usize) -> Vec<String> {
     let Shown { trace, layers, language, .. } = shown;
     let Some(token) = trace.routing.tokens.get(at) else { return Vec::new() };
     let mut lines = vec![match (token.image, token.patch) {
