@@ -41,6 +41,12 @@ pub fn scale_color(fraction: f32) -> Rgb {
     mix(a, b, t)
 }
 
+/// The colour of an expert's share of some tokens: as bright as can be from four times an even share on, so that with
+/// many experts differences are still seen; with four or fewer that is a share of 1.
+pub fn share_color(share: f32, experts: usize) -> Rgb {
+    scale_color(share * (experts as f32 / 4.0).max(1.0))
+}
+
 /// Black or white, whichever is read better on a colour (WCAG's relative luminance, with a square for the gamma).
 pub fn ink_on(Rgb(r, g, b): Rgb) -> Rgb {
     let linear = |channel: u8| (f32::from(channel) / 255.0).powi(2);
@@ -61,6 +67,14 @@ mod tests {
         assert_eq!((scale_color(-1.0), scale_color(2.0)), (SCALE[0], SCALE[4]));
         let green = |i: u8| scale_color(f32::from(i) / 100.0).1;
         assert!((0..100).all(|i| green(i) <= green(i + 1)));
+    }
+
+    #[test]
+    fn shares_among_many_experts_are_told_apart() {
+        assert_eq!([0.0, 0.5, 1.0].map(|share| share_color(share, 3)), [0.0, 0.5, 1.0].map(scale_color));
+        assert_eq!(share_color(0.5, 4), scale_color(0.5));
+        assert_eq!(share_color(0.125, 16), scale_color(0.5));
+        assert_eq!((share_color(0.25, 16), share_color(0.9, 16)), (scale_color(1.0), scale_color(1.0)));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! There is no text in it: a paper has its own. What would be written is said by order and colour. The squares above the
 //! columns of the lower part are the experts' colours, from expert 0 at the left; its rows are the layers, from the first
-//! at the top; the bar beside it runs from a share of 0 (bottom) to 1 (top).
+//! at the top; the bar beside it runs from a share of 0 (bottom) to 1 (top), or with more than four experts to four times
+//! an even share.
 
 use std::io::Cursor;
 
@@ -16,7 +17,7 @@ use super::layers::LayerChoice;
 use super::patches::PatchMap;
 use super::sums::Part;
 use super::trace::Trace;
-use crate::palette::{PALE, Rgb, expert_color, mix, scale_color};
+use crate::palette::{PALE, Rgb, expert_color, mix, scale_color, share_color};
 
 /// Around and between.
 const GAP: u32 = 24;
@@ -76,7 +77,8 @@ fn draw_matrix(canvas: &mut Canvas, (left, top): (u32, u32), matrix: &[Vec<f64>]
     let top = top + SWATCH.0 + SWATCH.1;
     for (layer, shares) in (0..).zip(matrix) {
         for expert in 0..experts {
-            let color = shares.get(expert as usize).map_or(PALE, |share| scale_color(*share as f32));
+            let share = shares.get(expert as usize);
+            let color = share.map_or(PALE, |share| share_color(*share as f32, experts as usize));
             fill(canvas, (left + expert * CELL.0, top + layer * CELL.1), CELL, color);
         }
     }

@@ -51,18 +51,24 @@ pub(super) fn show(
         fresh.map(|fresh| (fresh, None)).into_iter().chain(pinned.iter().copied().zip((0..).map(Some))).collect();
     let loads: Vec<Option<Load>> =
         columns.iter().map(|(shown, _)| shown.digest.sums().load(shown.part, shown.layers)).collect();
-    ui.horizontal_wrapped(|ui| {
-        for (at, ((shown, pin), load)) in columns.iter().zip(&loads).enumerate() {
-            ui.push_id(at, |ui| {
-                ui.group(|ui| {
-                    ui.vertical(|ui| {
-                        ui.set_width(COLUMN);
-                        column(ui, *shown, *pin, load.as_ref(), textures, actions);
+    // Behind each column, its frame's margins and the gap to the next.
+    let pitch = COLUMN + 2.0 * 6.0 + 2.0 + ui.spacing().item_spacing.x;
+    let across = ((ui.available_width() / pitch) as usize).max(1);
+    let numbered: Vec<_> = columns.iter().zip(&loads).enumerate().collect();
+    for row in numbered.chunks(across) {
+        ui.horizontal_top(|ui| {
+            for (at, ((shown, pin), load)) in row {
+                ui.push_id(at, |ui| {
+                    ui.group(|ui| {
+                        ui.vertical(|ui| {
+                            ui.set_width(COLUMN);
+                            column(ui, *shown, *pin, load.as_ref(), textures, actions);
+                        });
                     });
                 });
-            });
-        }
-    });
+            }
+        });
+    }
     if let Some(difference) = Difference::largest(&loads) {
         let titles: Vec<&str> = columns.iter().map(|(shown, _)| shown.trace.title.as_str()).collect();
         let layers = layers_name(any.layers, &any.trace.routing.layers, language);

@@ -6,6 +6,9 @@ use super::word_rows::display;
 use crate::language::Language;
 use crate::routing::{LayerChoice, Load};
 
+/// So many experts fit into a line.
+const FEW: usize = 4;
+
 /// What there is to say of a token, or of how to come to one.
 pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, at: Option<usize>, hint: &str) {
     let Some(at) = at else {
@@ -71,14 +74,44 @@ fn lines(shown: Shown<'_>, at: usize) -> Vec<String> {
 
 /// The shares of a load in one line.
 pub(super) fn shares(load: &Load, language: Language) -> String {
-    let share = |(expert, share): (usize, &f64)| {
-        let percent = percent(*share);
-        language.pick(format!("expert {expert} {percent}"), format!("专家 {expert} {percent}"))
-    };
+    let share = |(expert, share): (usize, &f64)| share_of(expert, *share, language);
     load.shares.iter().enumerate().map(share).collect::<Vec<_>>().join(language.pick(", ", "，"))
+}
+
+/// The largest shares of a load, where it has more than fit into a line.
+pub(super) fn foremost(load: &Load, language: Language) -> String {
+    if load.shares.len() <= FEW {
+        return shares(load, language);
+    }
+    let mut experts: Vec<usize> = (0..load.shares.len()).collect();
+    experts.sort_by(|a, b| load.shares[*b].total_cmp(&load.shares[*a]));
+    experts.truncate(FEW - 1);
+    let share = |expert: &usize| share_of(*expert, load.shares[*expert], language);
+    experts.iter().map(share).collect::<Vec<_>>().join(language.pick(", ", "，")) + "…"
+}
+
+fn share_of(expert: usize, share: f64, language: Language) -> String {
+    let percent = percent(share);
+    language.pick(format!("expert {expert} {percent}"), format!("专家 {expert} {percent}"))
 }
 
 /// A fraction as people read it.
 pub(super) fn percent(fraction: f64) -> String {
     format!("{:.1}%", fraction * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_experts_the_foremost_are_named() {
+        let load =
+            |shares: &[f64]| Load { tokens: 9, shares: shares.to_vec(), entropy_bits: 0.0, token_entropy_bits: None };
+        let few = load(&[0.25, 0.75]);
+        assert_eq!(foremost(&few, Language::English), "expert 0 25.0%, expert 1 75.0%");
+        let many = load(&[0.1, 0.3, 0.05, 0.35, 0.2]);
+        assert_eq!(foremost(&many, Language::English), "expert 3 35.0%, expert 1 30.0%, expert 4 20.0%…");
+        assert_eq!(shares(&many, Language::English).matches("expert").count(), 5);
+    }
 }

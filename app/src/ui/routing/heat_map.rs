@@ -6,7 +6,7 @@ use egui::{Align2, Color32, FontId, Rect, Role, Sense, TextStyle, WidgetInfo, po
 use super::controls::{Look, part_name};
 use super::details::{percent, shares};
 use super::{Shown, color32, section};
-use crate::palette::{PALE, expert_color, ink_on, scale_color};
+use crate::palette::{PALE, expert_color, ink_on, share_color};
 use crate::routing::{LayerChoice, Load};
 
 /// A row's height, with few layers and with many.
@@ -86,10 +86,13 @@ pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, look: &mut Look) {
             });
         });
     }
+    let brightest = percent((4.0 / experts as f64).min(1.0));
     ui.weak(language.pick(
-        "At the right, entropy in bits: of the load, and of a token's probabilities on average. A click on a row chooses \
-         its layer.",
-        "右侧为熵（比特）：负载的熵，以及单个词元概率的平均熵。点击一行可选择该层。",
+        format!(
+            "Brightest: {brightest}. At the right, entropy in bits: of the load, and of a token's probabilities on average. \
+             A click on a row chooses its layer."
+        ),
+        format!("最亮：{brightest}。右侧为熵（比特）：负载的熵，以及单个词元概率的平均熵。点击一行可选择该层。"),
     ));
 }
 
@@ -124,14 +127,14 @@ impl Grid {
             let square = Rect::from_center_size(center, vec2((cell.x - 2.0).clamp(1.0, 18.0), 16.0));
             let color = expert_color(expert);
             painter.rect_filled(square, 2.0, color32(color));
-            if cell.x >= 18.0 {
+            if cell.x >= 14.0 {
                 painter.text(center, Align2::CENTER_CENTER, expert, small.clone(), color32(ink_on(color)));
             }
         }
         let mut mesh = egui::Mesh::default();
         for (layer, load) in loads.iter().enumerate() {
             for expert in 0..experts {
-                let color = load.as_ref().map_or(PALE, |load| scale_color(load.shares[expert] as f32));
+                let color = load.as_ref().map_or(PALE, |load| share_color(load.shares[expert] as f32, experts));
                 mesh.add_colored_rect(self.cell_rect(layer, expert), color32(color));
             }
         }
@@ -145,7 +148,7 @@ impl Grid {
             let Some(load) = load else { continue };
             if cell.x >= WIDE {
                 for (expert, share) in load.shares.iter().enumerate() {
-                    let color = color32(ink_on(scale_color(*share as f32)));
+                    let color = color32(ink_on(share_color(*share as f32, experts)));
                     text(self.cell_rect(layer, expert).center().x, Align2::CENTER_CENTER, percent(*share), color);
                 }
             }

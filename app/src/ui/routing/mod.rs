@@ -54,9 +54,10 @@ impl RoutingView {
     /// Draws the panel at the right side.
     pub fn show(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
         egui::Panel::right("routing").default_size(440.0).size_range(360.0..=560.0).show(ui, |ui| {
-            egui::ScrollArea::vertical().id_salt("routing").auto_shrink(false).show(ui, |ui| {
-                self.contents(ui, state, actions);
-            });
+            // Room for the scroll bar, which floats above what it scrolls.
+            let margin = egui::Margin { right: 12, ..egui::Margin::ZERO };
+            let area = egui::ScrollArea::vertical().id_salt("routing").auto_shrink(false).content_margin(margin);
+            area.show(ui, |ui| self.contents(ui, state, actions));
         });
     }
 

@@ -6,8 +6,9 @@ use mole_runtime::image::SeenArea;
 use super::details;
 use super::textures::Textures;
 use super::{Shown, color32, section};
+use crate::language::Language;
 use crate::palette::{PALE, Rgb, expert_color};
-use crate::routing::{Part, PatchMap};
+use crate::routing::{Load, Part, PatchMap};
 
 /// The longest side of a picture alone.
 const MAX_SIDE: f32 = 360.0;
@@ -22,14 +23,17 @@ pub(super) fn show(ui: &mut egui::Ui, shown: Shown<'_>, textures: &mut Textures,
     let across = if pictures.len() == 1 { 1.0 } else { 2.0 };
     let spacing = ui.spacing().item_spacing.x;
     let side = ((ui.available_width() - spacing * (across - 1.0)) / across).floor().clamp(64.0, MAX_SIDE);
-    ui.horizontal_wrapped(|ui| {
-        for image in 0..pictures.len() {
-            ui.vertical(|ui| {
-                ui.set_width(side);
-                picture(ui, shown, textures, image, side, selected);
-            });
-        }
-    });
+    let images: Vec<usize> = (0..pictures.len()).collect();
+    for row in images.chunks(across as usize) {
+        ui.horizontal_top(|ui| {
+            for image in row {
+                ui.vertical(|ui| {
+                    ui.set_width(side);
+                    picture(ui, shown, textures, *image, side, selected);
+                });
+            }
+        });
+    }
     let is_patch = |at: &usize| shown.trace.routing.tokens.get(*at).is_some_and(|token| token.image.is_some());
     let hint = language.pick(
         "Point at a patch, or go to a picture with Tab and to its patches with the arrow keys.",
@@ -50,13 +54,9 @@ fn picture(
     let (map, language) = (&shown.digest.pictures()[image], shown.language);
     let (response, place) = draw(ui, shown, textures, image, side, Sense::click());
     let load = map.sums().load(Part::All, shown.layers);
-    let caption = format!(
-        "{} {}: {}",
-        language.pick("Picture", "图片"),
-        image + 1,
-        load.map_or(String::new(), |load| details::shares(&load, language))
-    );
-    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &caption));
+    let titled = |shares: String| format!("{} {}: {shares}", language.pick("Picture", "图片"), image + 1);
+    let of = |words: fn(&Load, Language) -> String| titled(load.as_ref().map_or(String::new(), |l| words(l, language)));
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, of(details::shares)));
     let patch_at = |pos: egui::Pos2| {
         let cell = (pos - place.area.min) / place.area.size() * map.per_side() as f32;
         (cell.x >= 0.0 && cell.y >= 0.0).then(|| map.token(cell.y as usize, cell.x as usize)).flatten()
@@ -87,7 +87,7 @@ fn picture(
     if let Some(at) = pointed {
         response.on_hover_ui_at_pointer(|ui| details::show(ui, shown, Some(at), ""));
     }
-    ui.label(caption);
+    ui.label(of(details::foremost));
 }
 
 /// The patch that an arrow key goes to: the first one if there was none.
