@@ -19,13 +19,16 @@ struct World {
     actions: Vec<Action>,
 }
 
+/// Draws the panel beside a conversation.
+fn draw(ui: &mut egui::Ui, world: &mut World) {
+    let beside = egui::Panel::right("beside").exact_size(440.0);
+    beside.show(ui, |ui| world.view.show(ui, &world.state, &mut world.actions));
+}
+
 /// A window with the panel in it, tall enough for all of it.
 fn window(state: State) -> Harness<'static, World> {
     let world = World { state, view: RoutingView::default(), actions: Vec::new() };
-    let mut window = Harness::builder()
-        .with_size([1000.0, 2600.0])
-        .with_max_steps(20)
-        .build_ui_state(|ui, world: &mut World| world.view.show(ui, &world.state, &mut world.actions), world);
+    let mut window = Harness::builder().with_size([1000.0, 2600.0]).with_max_steps(20).build_ui_state(draw, world);
     window.run();
     window
 }

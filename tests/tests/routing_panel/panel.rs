@@ -205,7 +205,7 @@ fn it_speaks_chinese() {
         .with_size([1000.0, 2600.0])
         .with_max_steps(20)
         .allow_missing_glyphs()
-        .build_ui_state(|ui, world: &mut super::World| world.view.show(ui, &world.state, &mut world.actions), world);
+        .build_ui_state(super::draw, world);
     window.run();
     let shown = texts(&window);
     for text in ["路由", "所有层", "单层", "图块", "另存为 CSV", "最大差别"] {

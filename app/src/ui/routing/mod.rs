@@ -51,14 +51,12 @@ struct Shown<'a> {
 }
 
 impl RoutingView {
-    /// Draws the panel at the right side.
+    /// Draws the panel.
     pub fn show(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
-        egui::Panel::right("routing").default_size(440.0).size_range(360.0..=560.0).show(ui, |ui| {
-            // Room for the scroll bar, which floats above what it scrolls.
-            let margin = egui::Margin { right: 12, ..egui::Margin::ZERO };
-            let area = egui::ScrollArea::vertical().id_salt("routing").auto_shrink(false).content_margin(margin);
-            area.show(ui, |ui| self.contents(ui, state, actions));
-        });
+        // Room for the scroll bar, which floats above what it scrolls.
+        let margin = egui::Margin { right: 12, ..egui::Margin::ZERO };
+        let area = egui::ScrollArea::vertical().id_salt("routing").auto_shrink(false).content_margin(margin);
+        area.show(ui, |ui| self.contents(ui, state, actions));
     }
 
     fn contents(&mut self, ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
@@ -67,7 +65,7 @@ impl RoutingView {
         if !self.follow(state) {
             ui.ctx().request_repaint();
         }
-        self.textures.begin_frame();
+        self.textures.begin_frame(ui.ctx());
         let trace = state.trace.as_ref().filter(|trace| !trace.routing.tokens.is_empty());
         if trace.is_none() {
             advise(ui, state, actions);

@@ -1,13 +1,16 @@
-//! Decoded pictures on the GPU, in grey: each is decoded once, one a frame, and forgotten when it was not shown for a frame.
+//! Decoded pictures on the GPU, in grey: each is decoded once, beside the frames, and forgotten when a frame did not show
+//! it.
 
 use std::sync::Arc;
 
-use egui::{ColorImage, TextureHandle, TextureOptions};
+use async_channel::{Receiver, Sender, unbounded};
+use egui::{ColorImage, Context, TextureHandle, TextureOptions};
 use image::imageops;
 use mole_runtime::engine::Picture;
 use mole_runtime::image::decode;
 
 use crate::routing::grey;
+use crate::spawn::spawn;
 
 /// The longest side that is uploaded: more than the panel is wide, and no more than any GPU takes.
 const MAX_SIDE: usize = 1024;
@@ -23,56 +26,70 @@ pub(super) struct Texture {
 }
 
 struct Kept {
+    /// Held, so that no other picture can take its place in memory.
     bytes: Arc<[u8]>,
-    /// None if it cannot be decoded: the model could not have either.
+    /// None while it is decoded, and if it cannot be: the model could not have either.
     texture: Option<Texture>,
     used: bool,
 }
 
-#[derive(Default)]
+/// A picture's bytes; its width and height; in grey, made small.
+type Decoded = (Arc<[u8]>, [usize; 2], ColorImage);
+
 pub(super) struct Textures {
     kept: Vec<Kept>,
-    /// Whether this frame has decoded one.
-    decoded: bool,
+    decoded: (Sender<Decoded>, Receiver<Decoded>),
+}
+
+impl Default for Textures {
+    fn default() -> Self {
+        Self { kept: Vec::new(), decoded: unbounded() }
+    }
 }
 
 impl Textures {
-    pub(super) fn begin_frame(&mut self) {
+    /// Takes what was decoded, and forgets what the last frame did not show.
+    pub(super) fn begin_frame(&mut self, ctx: &Context) {
         self.kept.retain_mut(|kept| std::mem::take(&mut kept.used));
-        self.decoded = false;
+        while let Ok((bytes, [width, height], image)) = self.decoded.1.try_recv() {
+            if let Some(kept) = self.kept.iter_mut().find(|kept| Arc::ptr_eq(&kept.bytes, &bytes)) {
+                let handle = ctx.load_texture("routing", image, TextureOptions::LINEAR);
+                kept.texture = Some(Texture { handle, width, height });
+            }
+        }
     }
 
-    /// The picture; none while others have to be decoded first, and if it cannot be.
-    pub(super) fn get(&mut self, ctx: &egui::Context, picture: &Picture) -> Option<Texture> {
-        let same = |kept: &&mut Kept| Arc::ptr_eq(&kept.bytes, &picture.bytes) || kept.bytes == picture.bytes;
-        if let Some(kept) = self.kept.iter_mut().find(same) {
+    /// The picture, if it is there already; else it will be, and the window is drawn again then.
+    pub(super) fn get(&mut self, ctx: &Context, picture: &Picture) -> Option<Texture> {
+        if let Some(kept) = self.kept.iter_mut().find(|kept| Arc::ptr_eq(&kept.bytes, &picture.bytes)) {
             kept.used = true;
-            // From now on the address tells: the bytes need not be compared with every frame.
-            kept.bytes = picture.bytes.clone();
             return kept.texture.clone();
         }
-        if std::mem::replace(&mut self.decoded, true) {
-            ctx.request_repaint();
-            return None;
-        }
-        let texture = upload(ctx, picture);
-        self.kept.push(Kept { bytes: picture.bytes.clone(), texture: texture.clone(), used: true });
-        texture
+        self.kept.push(Kept { bytes: picture.bytes.clone(), texture: None, used: true });
+        let (picture, sender, ctx) = (picture.clone(), self.decoded.0.clone(), ctx.clone());
+        spawn(async move {
+            if let Some((size, image)) = small(&picture) {
+                let _ = sender.try_send((picture.bytes, size, image));
+                ctx.request_repaint();
+            }
+        });
+        None
     }
 }
 
-fn upload(ctx: &egui::Context, picture: &Picture) -> Option<Texture> {
+/// Its size, and the picture in grey, no larger than is uploaded.
+fn small(picture: &Picture) -> Option<([usize; 2], ColorImage)> {
     let decoded = decode(&picture.bytes, &picture.name).ok()?;
     let (width, height) = (decoded.width(), decoded.height());
     let image = match width.max(height) <= MAX_SIDE {
         true => ColorImage::from_rgb([width, height], &grey(decoded.pixels())),
         false => {
             let whole = image::RgbImage::from_raw(width as u32, height as u32, decoded.pixels().to_vec())?;
-            let fitted = |side: usize| (side * MAX_SIDE / width.max(height)).max(1) as u32;
+            // In u64: a page has 32-bit sizes.
+            let fitted = |side: usize| (side as u64 * MAX_SIDE as u64 / width.max(height) as u64).max(1) as u32;
             let small = imageops::thumbnail(&whole, fitted(width), fitted(height));
             ColorImage::from_rgb([small.width() as usize, small.height() as usize], &grey(small.as_raw()))
         }
     };
-    let handle = ctx.load_texture(&picture.name, image, TextureOptions::LINEAR);
-    Some(Texture { handle, width, height })
+    Some(([width, height], image))
 }
