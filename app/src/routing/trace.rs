@@ -1,6 +1,7 @@
 //! The routing of one answer.
 
 use mole_runtime::engine::{Picture, ReplyRouting};
+use mole_runtime::image::PatchGrid;
 
 use crate::chat::{ChatId, TurnId};
 
@@ -15,6 +16,8 @@ pub struct Trace {
     pub title: String,
     /// The conversation's pictures, in the order that `RoutedToken::image` counts them.
     pub pictures: Vec<Picture>,
+    /// How the model cut them into patches.
+    pub patches: PatchGrid,
     /// Token by token; grows while the answer streams.
     pub routing: ReplyRouting,
     /// Whether the answer has ended.

@@ -75,7 +75,7 @@ impl State {
 const MAX_ID: u64 = (1 << 53) - 1;
 
 /// A title as part of a file's name on any system.
-fn file_name(title: &str) -> String {
+pub(crate) fn file_name(title: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { '-' };
     let name: String = title.chars().map(plain).take(60).collect();
     let name = name.trim_matches([' ', '-']);

@@ -17,6 +17,7 @@ mod work;
 
 pub use action::Action;
 pub use arrival::{Arrival, Demo, Guest, GuestEvent};
+pub(crate) use chats::file_name;
 pub use draft::Draft;
 pub use effect::Effect;
 pub use models::{Models, Recent, Slot};

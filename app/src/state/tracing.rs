@@ -25,6 +25,7 @@ impl State {
             turn,
             title: conversation.shown_title(),
             pictures: conversation.turns.iter().flat_map(|turn| turn.present_pictures()).collect(),
+            patches: self.models.loaded.as_ref().map(|info| info.patches.clone()).unwrap_or_default(),
             routing: ReplyRouting { experts: self.models.experts(), layers: Vec::new(), tokens: Vec::new() },
             complete: false,
         })

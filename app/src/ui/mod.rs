@@ -8,7 +8,7 @@ mod drop;
 pub mod fonts;
 mod models;
 mod notices;
-mod routing;
+pub mod routing;
 mod settings;
 mod sidebar;
 mod status;

@@ -6,6 +6,7 @@ use super::routing::ReplyRouting;
 use crate::device::AdapterReport;
 use crate::error::Error;
 use crate::generate::{RoutingRecord, StopReason, Timings};
+use crate::image::PatchGrid;
 use crate::model::{LoadProgress, MemoryEstimate, Precision};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::train::{Finished, TrainEvent};
@@ -67,6 +68,9 @@ pub struct ModelInfo {
     pub context: usize,
     /// Embeddings a picture takes.
     pub image_tokens: usize,
+    /// How it cuts pictures into patches.
+    #[serde(skip)]
+    pub patches: PatchGrid,
     /// What it takes of the device's memory.
     pub memory: MemoryEstimate,
     /// The adapter on it.

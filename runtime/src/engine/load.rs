@@ -11,7 +11,7 @@ use super::loaded::Loaded;
 use crate::device::{AdapterReport, ComputeDevice};
 use crate::error::{Error, Result};
 use crate::generate::Session;
-use crate::image::{AspectRatio, Preprocessor, PreprocessorConfig, Resize, Size};
+use crate::image::{AspectRatio, PatchGrid, Preprocessor, PreprocessorConfig, Resize, Size};
 use crate::model::adapter::{Adapter, AdapterSize};
 use crate::model::config::ImageAspectRatio;
 use crate::model::{Llava, LlavaConfig, LoadProgress, MemoryEstimate, Precision};
@@ -87,6 +87,10 @@ impl Prepared {
             parameters: self.config.parameters(),
             context: self.config.text.max_position_embeddings,
             image_tokens: self.config.image_seq_len(),
+            patches: PatchGrid {
+                per_side: self.config.vision.image_size / self.config.vision.patch_size,
+                preprocessor: self.preprocessor.clone(),
+            },
             memory,
             adapter: adapter.map(|(_, info)| info.clone()),
         })

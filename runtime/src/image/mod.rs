@@ -7,6 +7,7 @@
 //! Nothing here opens a file or knows a GPU, so a page and the command line run the same code. Training saw pictures
 //! through Pillow and the image processor of transformers; the results here are theirs, pixel for pixel.
 
+mod area;
 mod config;
 mod decode;
 mod format;
@@ -15,6 +16,7 @@ mod preprocess;
 mod resample;
 mod rgb;
 
+pub use area::{PatchGrid, SeenArea};
 pub use config::{AspectRatio, PreprocessorConfig, Resize, Size};
 pub use decode::{MAX_PIXELS, MAX_SIDE, decode};
 pub use preprocess::{MAX_RESIZED_PIXELS, PixelValues, Preprocessor};

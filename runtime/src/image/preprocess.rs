@@ -3,6 +3,7 @@
 //! The steps are those of transformers' `CLIPImageProcessor`: scale, centre crop, rescale, normalise; before them,
 //! where asked for, LLaVA's `expand2square`.
 
+use super::area::SeenArea;
 use super::config::{AspectRatio, PreprocessorConfig, Resize, Size};
 use super::decode::MAX_PIXELS;
 use super::resample::resize;
@@ -91,6 +92,27 @@ impl Preprocessor {
         Ok(picture.into_owned())
     }
 
+    /// The part of a picture of this size that is left after padding, scaling and cropping.
+    pub fn seen_area(&self, width: usize, height: usize) -> SeenArea {
+        let mut area = SeenArea { left: 0.0, top: 0.0, width: width as f64, height: height as f64 };
+        if self.config.aspect_ratio == AspectRatio::Pad {
+            let side = width.max(height);
+            area.left = -(((side - width) / 2) as f64);
+            area.top = -(((side - height) / 2) as f64);
+            (area.width, area.height) = (side as f64, side as f64);
+        }
+        let whole = Size { height: area.height as usize, width: area.width as usize };
+        let scaled = self.config.size.map_or(whole, |size| scaled(whole, size));
+        if let Some(crop) = self.config.crop_size {
+            // Pixels of the picture in a pixel of what it was scaled to.
+            let (across, down) = (area.width / scaled.width.max(1) as f64, area.height / scaled.height.max(1) as f64);
+            area.left += crop_offset(scaled.width, crop.width) as f64 * across;
+            area.top += crop_offset(scaled.height, crop.height) as f64 * down;
+            (area.width, area.height) = (crop.width as f64 * across, crop.height as f64 * down);
+        }
+        area
+    }
+
     /// Puts the picture in the middle of a square of the mean colour.
     fn pad_to_square(&self, picture: &RgbImage) -> Result<RgbImage> {
         let (width, height) = (picture.width(), picture.height());
@@ -117,11 +139,7 @@ impl Preprocessor {
     /// The size of the picture after scaling.
     fn scaled_size(&self, picture: &RgbImage, size: Resize) -> Result<Size> {
         let (width, height) = (picture.width(), picture.height());
-        let scaled = match size {
-            Resize::Exact(size) => size,
-            Resize::ShortestEdge(side) if width <= height => Size { height: side * height / width, width: side },
-            Resize::ShortestEdge(side) => Size { height: side, width: side * width / height },
-        };
+        let scaled = scaled(Size { height, width }, size);
         // In u64: a page has 32-bit sizes.
         if scaled.height as u64 * scaled.width as u64 > MAX_RESIZED_PIXELS as u64 {
             return Err(Error::Image {
@@ -139,12 +157,26 @@ impl Preprocessor {
     }
 }
 
+/// What a picture of size `have` is scaled to; the longer side is cut off, not rounded.
+fn scaled(have: Size, size: Resize) -> Size {
+    let Size { height, width } = have;
+    match size {
+        Resize::Exact(size) => size,
+        Resize::ShortestEdge(side) if width <= height => Size { height: side * height / width, width: side },
+        Resize::ShortestEdge(side) => Size { height: side, width: side * width / height },
+    }
+}
+
+/// Where the middle `want` of `have` begins. Rounded down, also below zero: where the margin is odd, this decides which
+/// side gets the extra row.
+fn crop_offset(have: usize, want: usize) -> isize {
+    (have as isize - want as isize).div_euclid(2)
+}
+
 /// The middle of the picture; black where it is smaller than `size`.
 fn center_crop(picture: &RgbImage, size: Size) -> RgbImage {
     let stride = picture.width() * 3;
-    // Rounded down, also below zero: where the margin is odd, this decides which side gets the extra row.
-    let offset = |have: usize, want: usize| (have as isize - want as isize).div_euclid(2);
-    let (top, left) = (offset(picture.height(), size.height), offset(picture.width(), size.width));
+    let (top, left) = (crop_offset(picture.height(), size.height), crop_offset(picture.width(), size.width));
     let mut pixels = vec![0; size.height * size.width * 3];
     let skipped = left.max(0) as usize * 3;
     let margin = (-left).max(0) as usize * 3;

@@ -1,5 +1,11 @@
 //! Colours that stay apart for colour-blind eyes.
 
+mod experts;
+mod tint;
+
+pub use experts::expert_color;
+pub use tint::{Ground, Tint, contrast, mix, tint};
+
 /// A colour, 8 bits a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
@@ -32,8 +38,13 @@ pub fn scale_color(fraction: f32) -> Rgb {
     let at = fraction.clamp(0.0, 1.0) * (SCALE.len() - 1) as f32;
     let lower = (at as usize).min(SCALE.len() - 2);
     let (a, b, t) = (SCALE[lower], SCALE[lower + 1], at - lower as f32);
-    let mix = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * t).round() as u8;
-    Rgb(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+    mix(a, b, t)
+}
+
+/// The colour of an expert's share of some tokens: as bright as can be from four times an even share on, so that with
+/// many experts differences are still seen; with four or fewer that is a share of 1.
+pub fn share_color(share: f32, experts: usize) -> Rgb {
+    scale_color(share * (experts as f32 / 4.0).max(1.0))
 }
 
 /// Black or white, whichever is read better on a colour (WCAG's relative luminance, with a square for the gamma).
@@ -56,6 +67,14 @@ mod tests {
         assert_eq!((scale_color(-1.0), scale_color(2.0)), (SCALE[0], SCALE[4]));
         let green = |i: u8| scale_color(f32::from(i) / 100.0).1;
         assert!((0..100).all(|i| green(i) <= green(i + 1)));
+    }
+
+    #[test]
+    fn shares_among_many_experts_are_told_apart() {
+        assert_eq!([0.0, 0.5, 1.0].map(|share| share_color(share, 3)), [0.0, 0.5, 1.0].map(scale_color));
+        assert_eq!(share_color(0.5, 4), scale_color(0.5));
+        assert_eq!(share_color(0.125, 16), scale_color(0.5));
+        assert_eq!((share_color(0.25, 16), share_color(0.9, 16)), (scale_color(1.0), scale_color(1.0)));
     }
 
     #[test]
