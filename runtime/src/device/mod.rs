@@ -6,6 +6,8 @@
 mod adapters;
 mod breathe;
 mod memory;
+#[cfg(target_arch = "wasm32")]
+pub mod page;
 mod read;
 
 pub use adapters::{AdapterKind, AdapterReport, adapters};

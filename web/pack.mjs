@@ -1,0 +1,91 @@
+// Puts web/dist together: what wasm-bindgen made, the page, the demo model in pieces.
+// `node web/pack.mjs MADE DIST`, from the root of the repository; build.sh calls it.
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { brotliCompressSync, constants } from "node:zlib";
+
+// Small enough that little is lost when a download is cut off.
+const PIECE_BYTES = 512 * 1024;
+const DEMO = {
+  model: ["config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json", "model.safetensors"],
+  adapter: ["adapter_config.json", "adapter_model.safetensors"],
+};
+
+const [made, dist] = process.argv.slice(2);
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+const brotli = (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
+const megabytes = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
+
+function optimize() {
+  const [input, output] = [join(made, "mole_web_bg.wasm"), join(made, "small.wasm")];
+  const tool = join("web", "node_modules", "binaryen", "bin", "wasm-opt");
+  execFileSync(process.execPath, ["--max-old-space-size=8192", tool, "-Os", "--all-features", input, "-o", output], {
+    stdio: "inherit",
+  });
+  return readFileSync(output);
+}
+
+// The names hold a hash, so that no cache mixes two builds.
+function program() {
+  const wasm = optimize();
+  const glue = readFileSync(join(made, "mole_web.js"));
+  const name = `program-${sha256(Buffer.concat([wasm, glue])).slice(0, 12)}`;
+  writeFileSync(join(dist, `${name}_bg.wasm`), wasm);
+  writeFileSync(join(dist, `${name}.js`), glue);
+  return { name, wasm };
+}
+
+function page({ name, wasm }) {
+  const source = join("web", "page");
+  const files = readdirSync(source);
+  const version = sha256(Buffer.concat(files.map((file) => readFileSync(join(source, file))))).slice(0, 12);
+  for (const file of files) {
+    let text = readFileSync(join(source, file), "utf8");
+    text = text.replaceAll("@PROGRAM@", name).replaceAll("@PROGRAM_BYTES@", String(wasm.length));
+    for (const other of files.filter((other) => !other.endsWith(".html"))) {
+      text = text.replaceAll(`"${other}"`, `"${other}?v=${version}"`);
+      text = text.replaceAll(`"./${other}"`, `"./${other}?v=${version}"`);
+    }
+    writeFileSync(join(dist, file), text);
+  }
+}
+
+function cut(path) {
+  const bytes = readFileSync(path);
+  const pieces = [];
+  for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
+    const piece = bytes.subarray(from, from + PIECE_BYTES);
+    const hash = sha256(piece);
+    writeFileSync(join(dist, "model", `${hash}.bin`), piece);
+    pieces.push({ bytes: piece.length, sha256: hash });
+  }
+  return { name: basename(path), pieces };
+}
+
+function model() {
+  mkdirSync(join(dist, "model"));
+  const files = (folder) => DEMO[folder].map((name) => cut(join("assets", "demo", folder, name)));
+  const manifest = { model: files("model"), adapter: files("adapter") };
+  writeFileSync(join(dist, "model", "manifest.json"), JSON.stringify(manifest));
+}
+
+function fonts() {
+  const source = join("assets", "fonts");
+  if (existsSync(source)) cpSync(source, join(dist, "fonts"), { recursive: true });
+}
+
+function total(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
+
+const built = program();
+page(built);
+model();
+fonts();
+console.log(`the program: ${megabytes(built.wasm.length)}, ${megabytes(brotli(built.wasm).length)} with brotli`);
+console.log(`${dist}: ${megabytes(total(dist))} in all`);
