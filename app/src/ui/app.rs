@@ -48,8 +48,6 @@ impl App {
         perform: Perform,
     ) -> Self {
         theme::install(ctx);
-        let mut composer = Composer::default();
-        composer.focus();
         Self {
             state,
             inbox,
@@ -57,7 +55,7 @@ impl App {
             drops: Drops::new(outside),
             textures: Textures::default(),
             transcript: Transcript::default(),
-            composer,
+            composer: Composer::default(),
             asking: Asking::default(),
             models: ModelsView::default(),
             routing: RoutingView::default(),

@@ -14,13 +14,24 @@ const MAX_ROWS: f32 = 10.0;
 /// The longest text that is written or pasted, in bytes: ten times what the longest context holds.
 const MAX_TEXT: usize = 1 << 20;
 
+/// An Enter this soon after a composition belongs to it, in seconds: nobody means one of their own so fast.
+const AFTER_COMPOSING: f64 = 0.1;
+
 /// The field, and what an input method is doing in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Composer {
     /// Whether an input method is composing: Enter then is its own.
     composing: bool,
+    /// When an input method last had a hand in it, in the window's seconds.
+    composed_at: f64,
     /// Whether the field wants the keyboard in the next frame.
     wants_focus: bool,
+}
+
+impl Default for Composer {
+    fn default() -> Self {
+        Self { composing: false, composed_at: f64::NEG_INFINITY, wants_focus: true }
+    }
 }
 
 impl Composer {
@@ -103,24 +114,34 @@ impl Composer {
         if std::mem::take(&mut self.wants_focus) {
             response.request_focus();
         }
-        let enter = response.has_focus() && ui.input_mut(|input| input.consume_key(Modifiers::NONE, Key::Enter));
-        enter && !input_method
+        response.has_focus() && take_enter(ui) && !input_method
     }
 
-    /// Whether an input method has had a hand in this frame: the Enter that ends its composition is not ours.
+    /// Whether an input method has a hand in this frame: the Enter that ends its composition is not ours, and some
+    /// systems tell of it a moment later.
     fn input_method(&mut self, ui: &Ui) -> bool {
         let before = self.composing;
-        let mut spoke = false;
         ui.input(|input| {
             for event in &input.events {
                 if let Event::Ime(event) = event {
-                    spoke = true;
                     self.composing = matches!(event, ImeEvent::Preedit { text, .. } if !text.is_empty());
+                    self.composed_at = input.time;
                 }
             }
-        });
-        before || spoke
+            before || self.composing || input.time - self.composed_at < AFTER_COMPOSING
+        })
     }
+}
+
+/// Takes an Enter without any modifier out of the frame's events; whether there was one.
+fn take_enter(ui: &Ui) -> bool {
+    ui.input_mut(|input| {
+        let count = input.events.len();
+        input.events.retain(|event| {
+            !matches!(event, Event::Key { key: Key::Enter, pressed: true, modifiers, .. } if modifiers.is_none())
+        });
+        input.events.len() < count
+    })
 }
 
 /// A multi-line field has no label beside it that says what it is.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use egui::{Align, Frame, Label, Layout, Margin, RichText, Ui};
 use egui_commonmark::{CommonMarkCache, CommonMarkViewer};
+use pulldown_cmark::{Event as MarkdownEvent, Parser, Tag};
 
 use super::textures::Textures;
 use super::thumbnail;
@@ -81,9 +82,40 @@ fn block(ui: &mut Ui, context: &Context<'_>, text: &str, markdown: &mut CommonMa
         }
         Speaker::Assistant => {
             ui.set_width(context.width);
-            CommonMarkViewer::new().show(ui, markdown, text);
+            match code_of(text) {
+                Some(code) => code_block(ui, &code, context.state.language()),
+                None => drop(CommonMarkViewer::new().show(ui, markdown, text)),
+            }
         }
     }
+}
+
+/// The code, where a block is nothing else.
+fn code_of(text: &str) -> Option<String> {
+    let mut events = Parser::new(text);
+    let Some(MarkdownEvent::Start(Tag::CodeBlock(_))) = events.next() else { return None };
+    let text_of = |event| match event {
+        MarkdownEvent::Text(text) => Some(text.to_string()),
+        _ => None,
+    };
+    Some(events.map_while(text_of).collect())
+}
+
+/// Code as it is, to be copied whole.
+fn code_block(ui: &mut Ui, code: &str, language: Language) {
+    let fill = ui.visuals().code_bg_color;
+    Frame::new().fill(fill).inner_margin(Margin::symmetric(10, 8)).corner_radius(6).show(ui, |ui| {
+        ui.set_width(ui.available_width());
+        let copy = language.pick("Copy code", "复制代码");
+        ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
+            if ui.small_button(copy).clicked() {
+                ui.ctx().copy_text(code.to_string());
+            }
+            ui.with_layout(Layout::left_to_right(Align::TOP), |ui| {
+                ui.add(Label::new(RichText::new(code.trim_end_matches('\n')).monospace()).wrap());
+            });
+        });
+    });
 }
 
 fn foot(ui: &mut Ui, context: &Context<'_>, actions: &mut Vec<Action>) {

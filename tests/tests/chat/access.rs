@@ -1,6 +1,5 @@
 //! Names for every control, the keyboard alone, two languages.
 
-use egui::accesskit::Role;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::{NodeT, Queryable};
 use llava_mole::language::Language;
@@ -9,7 +8,7 @@ use mole_runtime::engine::Event;
 use mole_runtime::generate::StopReason;
 
 use super::scripted::replied;
-use super::stage::{Setting, Stage, info, sample};
+use super::stage::{CONTROLS, Setting, Stage, info, sample};
 
 /// Every panel of the app with something in it, in a language.
 fn every_view(language: Language, mut look: impl FnMut(&mut Stage, &str)) {
@@ -38,19 +37,6 @@ fn every_view(language: Language, mut look: impl FnMut(&mut Stage, &str)) {
     stage.click(language.pick("Rename…", "重命名…"));
     look(&mut stage, "renaming");
 }
-
-/// Roles of what can be operated.
-const CONTROLS: &[Role] = &[
-    Role::Button,
-    Role::CheckBox,
-    Role::ComboBox,
-    Role::Link,
-    Role::MultilineTextInput,
-    Role::RadioButton,
-    Role::Slider,
-    Role::SpinButton,
-    Role::TextInput,
-];
 
 #[test]
 fn every_control_has_a_name() {
@@ -188,7 +174,9 @@ fn everything_is_reached_by_keyboard_alone() {
 
 #[test]
 fn the_size_of_text_is_a_preference() {
-    let mut stage = Setting::default().scripted();
+    let mut setting = Setting::default();
+    setting.size = [1800.0, 1400.0];
+    let mut stage = setting.scripted();
     let before = stage.harness.get_by_label("Send").rect().height() * stage.harness.ctx.pixels_per_point();
     stage.click("Settings");
     stage.click("Text size");

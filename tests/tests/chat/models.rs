@@ -16,7 +16,7 @@ fn folder(case: &str) -> ModelSource {
 
 #[test]
 fn the_estimate_comes_before_loading_and_the_model_is_switched_without_a_restart() {
-    let mut stage = Setting::default().real();
+    let mut stage = Setting { random_words: true, ..Setting::default() }.real();
     stage.click("Models");
     stage.until("the demo model is estimated", |state| matches!(&state.models.estimate, Some(Ok(_))));
     assert!(stage.shows("3 experts a layer") && stage.shows("In all"));

@@ -154,6 +154,7 @@ fn nothing_is_traced_for_a_model_without_experts_or_a_closed_panel() {
     stage.act(Action::Show(Panel::Routing));
     assert!(stage.commands().is_empty());
     stage.click("Regenerate");
-    let [Command::Reply(request)] = &stage.commands()[..] else { panic!("asked") };
+    let commands = stage.commands();
+    let [Command::Reply(request)] = &commands[..] else { panic!("{commands:?}") };
     assert!(!request.routing);
 }

@@ -6,14 +6,28 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender, unbounded};
+use egui::accesskit::Role;
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use llava_mole::language::Language;
 use llava_mole::state::{Action, Arrival, Demo, Effect, State};
 use llava_mole::ui::App;
 use llava_mole::{demo, samples};
 use mole_runtime::device::DeviceChoice;
 use mole_runtime::engine::{Command, Engine, Event, LoadRequest, ModelInfo, Picture};
+
+/// Roles of what can be operated.
+pub const CONTROLS: &[Role] = &[
+    Role::Button,
+    Role::CheckBox,
+    Role::ComboBox,
+    Role::Link,
+    Role::MultilineTextInput,
+    Role::RadioButton,
+    Role::Slider,
+    Role::SpinButton,
+    Role::TextInput,
+];
 
 /// Who answers.
 enum World {
@@ -36,6 +50,8 @@ pub struct Setting {
     pub state: State,
     pub size: [f32; 2],
     pub theme: egui::Theme,
+    /// Whether characters may come that no font has: from a model of random weights.
+    pub random_words: bool,
 }
 
 impl Default for Setting {
@@ -43,7 +59,7 @@ impl Default for Setting {
         let mut state = State::default();
         state.samples = samples::embedded();
         state.models.device = DeviceChoice::Cpu;
-        Self { state, size: [1000.0, 700.0], theme: egui::Theme::Dark }
+        Self { state, size: [1100.0, 1000.0], theme: egui::Theme::Dark, random_words: false }
     }
 }
 
@@ -81,7 +97,11 @@ impl Setting {
         let effects = Rc::new(RefCell::new(Vec::new()));
         let (kept, channel) = (Rc::clone(&effects), (outside.clone(), inbox));
         let mut begin = Some((self.state, channel));
-        let harness = Harness::builder().with_size(self.size).with_theme(self.theme).with_max_steps(32).build_ui_state(
+        let mut builder = Harness::builder().with_size(self.size).with_theme(self.theme).with_max_steps(32);
+        if self.random_words {
+            builder = builder.allow_missing_glyphs();
+        }
+        let harness = builder.build_ui_state(
             move |ui, app: &mut Option<App>| {
                 let app = app.get_or_insert_with(|| {
                     let (state, channel) = begin.take().expect("once");
@@ -174,7 +194,9 @@ impl Stage {
 
     /// Clicks the control of this name.
     pub fn click(&mut self, label: &str) {
-        self.harness.get_by_label(label).click();
+        let control = |node: &egui_kittest::Node<'_>| CONTROLS.contains(&node.accesskit_node().role());
+        let node = self.harness.query_all_by_label(label).find(control);
+        node.unwrap_or_else(|| panic!("there is no control called {label:?}")).click();
         self.settle();
     }
 
@@ -240,7 +262,7 @@ pub fn broken_picture() -> Picture {
 impl Stage {
     /// The text field of this name.
     pub fn field<'a>(&'a self, label: &'a str) -> egui_kittest::Node<'a> {
-        self.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, label)
+        self.harness.get_by_role_and_label(Role::TextInput, label)
     }
 }
 

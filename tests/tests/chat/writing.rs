@@ -36,8 +36,9 @@ fn the_enter_of_an_input_method_sends_nothing() {
     stage.press(Modifiers::NONE, Key::Enter);
     assert_eq!(turns(&stage), 0, "Enter while composing");
     // Some systems send the key together with what it committed.
-    stage.harness.event(Event::Ime(ImeEvent::Commit("片".to_string())));
-    stage.harness.key_press(Key::Enter);
+    let enter =
+        Event::Key { key: Key::Enter, physical_key: None, pressed: true, repeat: false, modifiers: Modifiers::NONE };
+    stage.harness.input_mut().events.extend([Event::Ime(ImeEvent::Commit("片".to_string())), enter]);
     stage.settle();
     assert_eq!(turns(&stage), 0, "Enter together with the commit");
     assert_eq!(stage.state().draft.text, "图片");
