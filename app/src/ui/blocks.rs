@@ -69,10 +69,19 @@ impl Blocks {
     }
 }
 
+/// What `egui_commonmark` reads besides plain CommonMark: a block is to end where it does for the one that draws it.
+fn options() -> Options {
+    Options::ENABLE_TABLES
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_DEFINITION_LIST
+}
+
 fn markdown(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut depth = 0;
-    for (event, range) in Parser::new_ext(text, Options::all()).into_offset_iter() {
+    for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
         match event {
             Event::Start(_) => {
                 if depth == 0 {

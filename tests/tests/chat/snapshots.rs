@@ -12,6 +12,10 @@ use super::stage::{Setting, Stage, sample};
 fn answered(language: Language, theme: Theme) -> Stage {
     let mut setting = Setting::in_language(language);
     setting.theme = theme;
+    setting.state.preferences.theme = match theme {
+        Theme::Dark => llava_mole::state::Theme::Dark,
+        Theme::Light => llava_mole::state::Theme::Light,
+    };
     setting.size = [1180.0, 760.0];
     let mut stage = setting.real();
     stage.act(Action::Attach(vec![sample("document-3.png")]));

@@ -281,7 +281,8 @@ impl Stage {
             .flat_map(|part| self.harness.query_all_by_label_contains(part).map(|node| node.rect()).collect::<Vec<_>>())
             .collect();
         for rect in rects {
-            self.harness.mask(rect.expand(40.0).intersect(egui::Rect::EVERYTHING));
+            // They end at the right; a longer figure begins further left.
+            self.harness.mask(rect.with_min_x(rect.left() - 24.0));
         }
     }
 }
