@@ -74,8 +74,8 @@ pub fn swatch(ui: &mut Ui, color: Color32, words: &str, more: f32) {
     if ui.available_size_before_wrap().x < side + ui.spacing().item_spacing.x + text + more {
         ui.end_row();
     }
-    let (rect, _) = ui.allocate_exact_size(vec2(side, side), Sense::hover());
-    ui.painter().rect_filled(rect, 2.0, color);
+    let (line, _) = ui.allocate_exact_size(vec2(side, ui.spacing().interact_size.y), Sense::hover());
+    ui.painter().rect_filled(Rect::from_center_size(line.center(), vec2(side, side)), 2.0, color);
 }
 
 /// Layers from left to right, experts from top to bottom, the share of late as colour and, with room, as number.
