@@ -3,7 +3,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
@@ -72,9 +72,14 @@ function model() {
   writeFileSync(join(dist, "model", "manifest.json"), JSON.stringify(manifest));
 }
 
-function fonts() {
-  const source = join("assets", "fonts");
-  if (existsSync(source)) cpSync(source, join(dist, "fonts"), { recursive: true });
+function assets() {
+  for (const [folder, kind] of [["fonts", /\.otf$|^LICENSE$/], ["samples", /\.png$/]]) {
+    const source = join("assets", folder);
+    mkdirSync(join(dist, folder));
+    for (const name of readdirSync(source).filter((name) => kind.test(name))) {
+      cpSync(join(source, name), join(dist, folder, name));
+    }
+  }
 }
 
 function total(folder) {
@@ -86,6 +91,6 @@ function total(folder) {
 const built = program();
 page(built);
 model();
-fonts();
+assets();
 console.log(`the program: ${megabytes(built.wasm.length)}, ${megabytes(brotli(built.wasm).length)} with brotli`);
 console.log(`${dist}: ${megabytes(total(dist))} in all`);

@@ -8,17 +8,15 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use js_sys::Uint8Array;
 use llava_mole::state::{Arrival, Demo};
 use mole_runtime::engine::ModelSource;
 use mole_runtime::weights::{MemoryFiles, ModelFiles};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{RequestCache, RequestInit, Response};
+use wasm_bindgen::JsValue;
+use web_sys::RequestCache;
 
-use crate::files::{window, words};
+use crate::fetch::fetch;
 use crate::inbox::Inbox;
 use crate::storage::{Storage, Table};
 
@@ -145,18 +143,4 @@ impl Piece {
             false => Err(format!("{address} is not what {MANIFEST} says: its SHA-256 is another")),
         }
     }
-}
-
-async fn fetch(address: &str, cache: RequestCache) -> Result<Vec<u8>, String> {
-    let failed = |reason: JsValue| format!("{address}: {}", words(&reason));
-    let options = RequestInit::new();
-    options.set_cache(cache);
-    let response = JsFuture::from(window().fetch_with_str_and_init(address, &options)).await.map_err(failed)?;
-    let response: Response = response.unchecked_into();
-    if !response.ok() {
-        return Err(format!("{address}: the server answers {}", response.status()));
-    }
-    let buffer = response.array_buffer().map_err(failed)?;
-    let buffer = JsFuture::from(buffer).await.map_err(failed)?;
-    Ok(Uint8Array::new(&buffer).to_vec())
 }

@@ -1,12 +1,12 @@
 //! Files: chosen with file inputs, pasted, and saved as downloads.
 
-use std::borrow::Cow;
+use std::io;
 use std::sync::Arc;
 
 use js_sys::{Array, Uint8Array};
 use llava_mole::state::{Arrival, Slot};
 use mole_runtime::engine::{ModelSource, Picture};
-use mole_runtime::weights::{MemoryFiles, ModelFiles};
+use mole_runtime::weights::{ModelFiles, ReadPiece, StreamedFile, StreamedFiles};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -93,10 +93,11 @@ pub fn pick_folder(slot: Slot, inbox: &Inbox) {
     );
 }
 
-/// The chosen folder's files, by their names within it.
+/// The chosen folder's files, by their names within it. They are read when the model is loaded, piece by piece: a
+/// checkpoint is larger than a page's memory.
 async fn folder(files: Vec<File>) -> Result<ModelSource, String> {
     let mut folder = "folder".to_string();
-    let mut found = MemoryFiles::new();
+    let mut found = StreamedFiles::new();
     for file in files {
         let path = js_sys::Reflect::get(&file, &"webkitRelativePath".into()).ok().and_then(|path| path.as_string());
         let path = path.filter(|path| !path.is_empty()).unwrap_or_else(|| file.name());
@@ -107,9 +108,23 @@ async fn folder(files: Vec<File>) -> Result<ModelSource, String> {
             }
             None => path,
         };
-        found.insert(name, Cow::Owned(read(&file).await?));
+        let length = file.size() as u64;
+        let streamed = StreamedFile::open(&name, length, pieces_of(file)).await.map_err(|error| error.to_string())?;
+        found.insert(name, streamed);
     }
-    Ok(ModelSource::Files(Arc::new(ModelFiles::from_memory(folder.clone(), found)), folder))
+    Ok(ModelSource::Files(Arc::new(ModelFiles::from_stream(folder.clone(), found)), folder))
+}
+
+/// Reads from `offset` on, as often as it is asked.
+fn pieces_of(file: File) -> ReadPiece {
+    Box::new(move |offset, length| {
+        let (start, end) = (offset as f64, (offset + length as u64) as f64);
+        let piece = file.slice_with_f64_and_f64(start, end);
+        Box::pin(async move {
+            let piece = piece.map_err(|reason| io::Error::other(words(&reason)))?;
+            read(&piece).await.map_err(io::Error::other)
+        })
+    })
 }
 
 /// Hands bytes to the person as a download.

@@ -1,7 +1,7 @@
 //! Conversations and choices in the browser's storage. Records are written one after the other, in the order they were
 //! made, by a task of their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const WORTH_COMPACTING: usize = 256;
 /// Something to keep.
 enum Entry {
     Record(Record),
-    Preferences(Preferences),
+    Preferences(Box<Preferences>),
 }
 
 /// Takes what is to be kept.
@@ -41,23 +41,24 @@ impl History {
     }
 
     pub fn remember(&self, preferences: Preferences) {
-        let _ = self.entries.try_send(Entry::Preferences(preferences));
+        let _ = self.entries.try_send(Entry::Preferences(Box::new(preferences)));
     }
 }
 
+/// What cannot be kept waits, and is tried again, in order, when there is more to keep.
 async fn write(queue: Receiver<Entry>, storage: Option<Rc<Storage>>, inbox: Inbox) {
     let Some(storage) = storage else { return };
     let by = writer();
-    let mut told = false;
+    let mut waiting = VecDeque::new();
+    let mut troubled = false;
     while let Ok(entry) = queue.recv().await {
-        let kept = match entry {
-            Entry::Record(record) => append(&storage, &record, by).await,
-            Entry::Preferences(preferences) => remember(&storage, &preferences).await,
-        };
-        match kept {
-            Ok(()) => told = false,
-            // Once, until something can be kept again.
-            Err(reason) if !std::mem::replace(&mut told, true) => inbox.error(
+        waiting.push_back(entry);
+        match write_all(&storage, &mut waiting, by).await {
+            Ok(()) if std::mem::take(&mut troubled) => {
+                inbox.info("The conversation can be kept again, and is.", "对话已可重新保存，并已保存。");
+            }
+            Ok(()) => {}
+            Err(reason) if !std::mem::replace(&mut troubled, true) => inbox.error(
                 format!(
                     "This conversation cannot be kept ({reason}): it will be gone when the page is closed. Export it, \
                      delete old conversations, or free storage."
@@ -67,6 +68,17 @@ async fn write(queue: Receiver<Entry>, storage: Option<Rc<Storage>>, inbox: Inbo
             Err(_) => {}
         }
     }
+}
+
+async fn write_all(storage: &Storage, waiting: &mut VecDeque<Entry>, by: WriterId) -> Result<(), String> {
+    while let Some(entry) = waiting.front() {
+        match entry {
+            Entry::Record(record) => append(storage, record, by).await?,
+            Entry::Preferences(preferences) => remember(storage, preferences).await?,
+        }
+        waiting.pop_front();
+    }
+    Ok(())
 }
 
 /// This tab, from its start to its end: below 2^53, as the journal wants it.

@@ -26,12 +26,18 @@ impl Inbox {
         let _ = self.context.set(context);
     }
 
+    /// Does something with the frames' context, and asks for a frame.
+    pub fn with_context(&self, change: impl FnOnce(&egui::Context)) {
+        if let Some(context) = self.context.get() {
+            change(context);
+            context.request_repaint();
+        }
+    }
+
     pub fn arrive(&self, arrival: Arrival) {
         // The app is gone when the page is: then nobody listens.
         let _ = self.arrivals.try_send(arrival);
-        if let Some(context) = self.context.get() {
-            context.request_repaint();
-        }
+        self.with_context(|_| ());
     }
 
     /// Something did not work.

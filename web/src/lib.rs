@@ -7,16 +7,20 @@
 //! inbox     the app's inbox, with the frame that has to follow
 //! perform   carries out the app's effects
 //! engine    the engine's events, on their way to the app
+//! assets    the Chinese font and the sample pictures, fetched
 //! demo      the demo model: fetched piece by piece, verified, kept
 //! storage   the browser's database
 //! history   conversations and choices in it
+//! fetch     a file from beside the page
 //! files     pictures and folders from file inputs and the clipboard; downloads
 //! guest     questions of the page's scripts
 //! ```
 #![cfg(target_arch = "wasm32")]
 
+mod assets;
 mod demo;
 mod engine;
+mod fetch;
 mod files;
 mod guest;
 mod history;

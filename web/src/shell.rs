@@ -15,6 +15,7 @@ use wasm_bindgen::{JsError, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{HtmlCanvasElement, UrlSearchParams};
 
+use crate::assets;
 use crate::demo;
 use crate::engine::{self, Seen};
 use crate::files::{self, window};
@@ -52,7 +53,7 @@ pub async fn run(canvas: HtmlCanvasElement, host: Host) -> Result<(), JsValue> {
     host::watch(&host);
     let system_language = Language::of_locale(&window().navigator().language().unwrap_or_default());
     let (arrivals, receiver) = unbounded();
-    let inbox = Inbox::new(arrivals, system_language);
+    let inbox = Inbox::new(arrivals.clone(), system_language);
     let storage = open_storage(&inbox).await;
     let preferences = match &storage {
         Some(storage) => history::preferences(storage).await,
@@ -66,18 +67,18 @@ pub async fn run(canvas: HtmlCanvasElement, host: Host) -> Result<(), JsValue> {
     let seen = Rc::new(Seen::default());
     let mut state = State::default();
     (state.preferences, state.system_language, state.models.device) = (preferences, system_language, device);
-    let app = App::new(state, receiver, perform(Rc::clone(&engine), history, inbox.clone()));
-    let window = Window { app, inbox: inbox.clone(), host: host.clone(), told: 0, shown: false };
+    let perform = perform(Rc::clone(&engine), history, inbox.clone());
 
     let runner = WebRunner::new();
     let device_of_window = Rc::new(OnceCell::new());
-    let (of_window, device_out) = (inbox.clone(), Rc::clone(&device_of_window));
+    let (inbox_of_window, host_of_window, device_out) = (inbox.clone(), host.clone(), Rc::clone(&device_of_window));
     let create: eframe::AppCreator<'static> = Box::new(move |creation| {
-        of_window.attach(creation.egui_ctx.clone());
+        inbox_of_window.attach(creation.egui_ctx.clone());
         if let Some(render) = &creation.wgpu_render_state {
             let _ = device_out.set(render.device.clone());
         }
-        Ok(Box::new(window))
+        let app = App::new(&creation.egui_ctx, state, (arrivals, receiver), perform);
+        Ok(Box::new(Window { app, inbox: inbox_of_window, host: host_of_window, told: 0, shown: false }))
     });
     runner.start(canvas, WebOptions::default(), create).await?;
     // Only now: a start that fails gives its device back, and that is no loss.
@@ -88,6 +89,7 @@ pub async fn run(canvas: HtmlCanvasElement, host: Host) -> Result<(), JsValue> {
 
     spawn_local(engine::forward(engine, inbox.clone(), host.clone(), device, seen));
     files::watch_paste(&inbox);
+    spawn_local(assets::get(inbox.clone()));
     spawn_local(async move {
         // Conversations first: they are short, and looked for at once.
         if let Some(storage) = &storage {

@@ -70,8 +70,10 @@ impl AdapterReport {
         };
         let limits = adapter.limits();
         let features = adapter.features();
+        // Browsers keep it to themselves.
+        let name = if info.name.is_empty() { "GPU".to_string() } else { info.name };
         Self {
-            name: info.name,
+            name,
             kind,
             backend: info.backend.to_string(),
             driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
