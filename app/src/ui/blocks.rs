@@ -52,15 +52,17 @@ impl Blocks {
             self.blocks.clear();
         }
         self.len = text.len();
-        // What was last may go on.
-        let start = self.blocks.pop().map_or(0, |last| last.range.start);
+        // What was last may go on, and so may what was before it: the first character of a table's row is a paragraph.
+        let before = self.blocks.split_off(self.blocks.len().saturating_sub(2));
+        let start = before.first().map_or(0, |block| block.range.start);
         let rest = &text[start..];
         let ranges = match self.form {
             Form::Markdown => markdown(rest),
             Form::Plain => plain(rest),
         };
         let moved = ranges.into_iter().map(|range| range.start + start..range.end + start);
-        self.blocks.extend(moved.map(|range| Block { range, height: None }));
+        let height = |range: &Range<usize>| before.iter().find(|block| block.range == *range)?.height;
+        self.blocks.extend(moved.map(|range| Block { height: height(&range), range }));
     }
 
     /// Forgets the heights: the width or the size of the text has changed.

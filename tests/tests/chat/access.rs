@@ -63,6 +63,7 @@ fn no_english_is_left_in_chinese() {
     // egui's own name for the edges of panels, which it has in English alone, goes first: others are parts of it.
     let known = [
         "Resize panel",
+        "general-1.png",
         "CPU",
         "GPU",
         "GPU {",

@@ -1,6 +1,6 @@
 //! Choosing a model: what it would take, loading it, what goes wrong.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use llava_mole::state::{Action, Panel, Slot};
 use mole_runtime::Error;
@@ -102,6 +102,6 @@ fn a_path_can_be_written_instead_of_chosen() {
     stage.settle();
     stage.press(egui::Modifiers::NONE, egui::Key::Enter);
     assert!(
-        matches!(&stage.state().models.model, Some(ModelSource::Folder(path)) if *path == PathBuf::from("/models/mine"))
+        matches!(&stage.state().models.model, Some(ModelSource::Folder(path)) if path == Path::new("/models/mine"))
     );
 }
