@@ -54,7 +54,7 @@ async function paste(page, path) {
     clipboardData.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
     document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
   }, encoded);
-  await page.waitForTimeout(500);
+  await told(page, "Pictures to send: 1");
 }
 
 test("a question about a pasted picture is answered, and the conversation survives a reload", async () => {
