@@ -78,7 +78,7 @@ pub async fn run(canvas: HtmlCanvasElement, host: Host) -> Result<(), JsValue> {
             let _ = device_out.set(render.device.clone());
         }
         let app = App::new(&creation.egui_ctx, state, (arrivals, receiver), perform);
-        Ok(Box::new(Window { app, inbox: inbox_of_window, host: host_of_window, told: 0, shown: false }))
+        Ok(Box::new(Window { app, inbox: inbox_of_window, host: host_of_window, told: 0, pictures: 0, shown: false }))
     });
     runner.start(canvas, WebOptions::default(), create).await?;
     // Only now: a start that fails gives its device back, and that is no loss.
@@ -185,6 +185,8 @@ pub struct Window {
     host: Host,
     /// How many notices screen readers were told of.
     told: usize,
+    /// How many pictures of the message that is being written they were told of.
+    pictures: usize,
     shown: bool,
 }
 
@@ -194,13 +196,21 @@ impl Window {
         self.app.state()
     }
 
-    /// Repeats new notices outside the canvas.
+    /// Repeats outside the canvas what is new in it.
     fn tell(&mut self) {
-        let notices = &self.app.state().notices;
-        for notice in notices.iter().skip(self.told) {
+        let state = self.app.state();
+        for notice in state.notices.iter().skip(self.told) {
             self.host.tell(&notice.text);
         }
-        self.told = notices.len();
+        self.told = state.notices.len();
+        let pictures = state.draft.pictures.len();
+        if pictures > self.pictures {
+            self.host.tell(&match state.language() {
+                Language::English => format!("Pictures to send: {pictures}"),
+                Language::Chinese => format!("待发送的图片：{pictures}"),
+            });
+        }
+        self.pictures = pictures;
     }
 }
 

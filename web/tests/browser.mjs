@@ -36,7 +36,8 @@ function program() {
 // A browser with a profile of its own, and a server beside it. What the pages said is in `log`; what they asked of
 // others than the server in `foreign`.
 export class Browser {
-  static async open({ webgpu = true, locale = "en-US" } = {}) {
+  // A software GPU draws as slowly as it computes, and the frames come first: a small window, unless it is looked at.
+  static async open({ webgpu = true, locale = "en-US", viewport = { width: 480, height: 320 } } = {}) {
     const browser = new Browser();
     browser.webgpu = webgpu;
     browser.server = await Server.start();
@@ -45,7 +46,7 @@ export class Browser {
       executablePath: program(),
       headless: true,
       locale,
-      viewport: { width: 1280, height: 800 },
+      viewport,
       args: webgpu ? [...FLAGS, ...WEBGPU] : FLAGS,
     };
     await browser.launch();
