@@ -33,6 +33,9 @@ fn panel(run: Option<&Path>, language: Language) -> Harness<'static, Panel> {
     let panel = Panel { state, view: TrainingView::default(), effects: Vec::new() };
     Harness::builder()
         .with_size([760.0, 1500.0])
+        // The thread that reads wants a frame whenever it has news.
+        .with_max_steps(50)
+        .with_step_dt(0.05)
         .with_context_setup(|ctx| fonts::install(ctx, fonts::CHINESE.into()))
         .build_ui_state(
             |ui, panel: &mut Panel| {
@@ -122,8 +125,8 @@ impl Run {
     /// The newest step's line.
     fn last_step(&self) -> Value {
         let text = std::fs::read_to_string(self.output().join("metrics.jsonl")).unwrap();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        lines.filter(|line| line.get("loss").is_some()).next_back().unwrap()
+        let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.rfind(|line| line.get("loss").is_some()).unwrap()
     }
 }
 

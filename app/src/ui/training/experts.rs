@@ -6,7 +6,7 @@ use super::charts::{self, Chart, Unit};
 use super::numbers;
 use super::picture::{Layers, Picture};
 use crate::language::Language;
-use crate::palette::{dataset_color, ink_on, scale_color};
+use crate::palette::{expert_color, ink_on, scale_color};
 use crate::training::Loads;
 
 /// How high a row of the table is, and how wide a column is at least and at most, in points.
@@ -31,12 +31,12 @@ pub fn show(ui: &mut Ui, loads: &Loads, picture: &Picture, layers: &mut Layers, 
     Chart { description: &shares.join(language.pick(", ", "，")), unit: Unit::Share, ..chart }.show(ui, |plot| {
         charts::level(plot, even_name, even, weak);
         for (expert, points) in picture.experts.iter().enumerate() {
-            charts::curve(plot, &name(expert), points, charts::color(dataset_color(expert)), 1.5);
+            charts::curve(plot, &name(expert), points, charts::color(expert_color(expert)), 1.5);
         }
     });
     ui.horizontal_wrapped(|ui| {
         for (expert, share) in shares.iter().enumerate() {
-            swatch(ui, charts::color(dataset_color(expert)), share, 0.0);
+            swatch(ui, charts::color(expert_color(expert)), share, 0.0);
             ui.label(share);
         }
     });
