@@ -177,9 +177,7 @@ fn everything_is_reached_by_keyboard_alone() {
 
 #[test]
 fn the_size_of_text_is_a_preference() {
-    let mut setting = Setting::default();
-    setting.size = [1800.0, 1400.0];
-    let mut stage = setting.scripted();
+    let mut stage = Setting { size: [1800.0, 1400.0], ..Setting::default() }.scripted();
     let before = stage.harness.get_by_label("Send").rect().height() * stage.harness.ctx.pixels_per_point();
     stage.click("Settings");
     stage.click("Text size");

@@ -57,7 +57,7 @@ pub struct Setting {
 impl Default for Setting {
     fn default() -> Self {
         let mut state = State::default();
-        state.samples = samples::embedded();
+        state.arrive(Arrival::Samples(samples::embedded()));
         state.models.device = DeviceChoice::Cpu;
         Self { state, size: [1100.0, 1000.0], theme: egui::Theme::Dark, random_words: false }
     }
@@ -276,13 +276,15 @@ impl Stage {
 impl Stage {
     /// Covers what differs from run to run: tokens a second.
     pub fn mask_figures(&mut self) {
+        /// More than the widest of these texts, in points.
+        const WIDEST: f32 = 360.0;
         let rects: Vec<egui::Rect> = ["tokens/s", "词元/秒", "context", "上下文"]
             .into_iter()
             .flat_map(|part| self.harness.query_all_by_label_contains(part).map(|node| node.rect()).collect::<Vec<_>>())
             .collect();
         for rect in rects {
-            // They end at the right; a longer figure begins further left.
-            self.harness.mask(rect.with_min_x(rect.left() - 24.0));
+            // They end at the right; the longer the figure, the further left they begin.
+            self.harness.mask(rect.with_min_x(rect.right() - WIDEST));
         }
     }
 }
