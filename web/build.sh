@@ -20,7 +20,7 @@ fi
 
 # Every browser with WebGPU has SIMD, and those without compute on the CPU.
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-C target-feature=+simd128"
-cargo build --package mole-web --lib --profile web --target wasm32-unknown-unknown
+cargo build --locked --package mole-web --lib --profile web --target wasm32-unknown-unknown
 
 made=$CARGO_TARGET_DIR/wasm-bindgen
 dist=web/dist

@@ -101,8 +101,9 @@ test("the routing of an answer is shown in the colours of its experts", async ()
   // Of the palette: experts 0, 1 and 2.
   const colours = [[0, 114, 178], [230, 159, 0], [0, 158, 115]];
   const before = await count(page, await page.screenshot(), colours);
-  // The button "Routing".
+  // The button "Routing". The picture comes first in its panel, the experts' own colours further down.
   await page.mouse.click(795, 16);
+  await page.setViewportSize({ width: 1000, height: 1500 });
   let after = before;
   while (after.some((pixels, expert) => pixels <= before[expert])) {
     await page.waitForTimeout(500);
