@@ -1,7 +1,6 @@
 // Puts web/dist together: what wasm-bindgen made, the page, the demo model in pieces.
 // `node web/pack.mjs MADE DIST`, from the root of the repository; build.sh calls it.
 
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -19,18 +18,9 @@ const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const brotli = (bytes) => brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
 
-function optimize() {
-  const [input, output] = [join(made, "mole_web_bg.wasm"), join(made, "small.wasm")];
-  const tool = join("web", "node_modules", "binaryen", "bin", "wasm-opt");
-  execFileSync(process.execPath, ["--max-old-space-size=8192", tool, "-Os", "--all-features", input, "-o", output], {
-    stdio: "inherit",
-  });
-  return readFileSync(output);
-}
-
 // The names hold a hash, so that no cache mixes two builds.
 function program() {
-  const wasm = optimize();
+  const wasm = readFileSync(join(made, "mole_web_bg.wasm"));
   const glue = readFileSync(join(made, "mole_web.js"));
   const name = `program-${sha256(Buffer.concat([wasm, glue])).slice(0, 12)}`;
   writeFileSync(join(dist, `${name}_bg.wasm`), wasm);
