@@ -1,9 +1,10 @@
 // Puts web/dist together: what wasm-bindgen made, the page, the demo model in pieces.
 // `node web/pack.mjs MADE DIST`, from the root of the repository; build.sh calls it.
 
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 
 // Small enough that little is lost when a download is cut off.
@@ -72,6 +73,16 @@ function assets() {
   }
 }
 
+// egui's own fonts: in the desktop's program, and beside the page's.
+function latinFonts() {
+  const metadata = execFileSync("cargo", ["metadata", "--locked", "--format-version", "1"], { maxBuffer: 1 << 28 });
+  const found = JSON.parse(metadata).packages.find(({ name }) => name === "epaint_default_fonts");
+  const source = join(dirname(found.manifest_path), "fonts");
+  for (const name of ["Ubuntu-Light.ttf", "UFL.txt", "Hack-Regular.ttf", "Hack-Regular.txt"]) {
+    cpSync(join(source, name), join(dist, "fonts", name));
+  }
+}
+
 function total(folder) {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -82,5 +93,6 @@ const built = program();
 page(built);
 model();
 assets();
+latinFonts();
 console.log(`the program: ${megabytes(built.wasm.length)}, ${megabytes(brotli(built.wasm).length)} with brotli`);
 console.log(`${dist}: ${megabytes(total(dist))} in all`);

@@ -7,7 +7,7 @@
 //! inbox     the app's inbox, with the frame that has to follow
 //! perform   carries out the app's effects
 //! engine    the engine's events, on their way to the app
-//! assets    the Chinese font and the sample pictures, fetched
+//! assets    fonts and sample pictures, fetched
 //! demo      the demo model: fetched piece by piece, verified, kept
 //! storage   the browser's database
 //! history   conversations and choices in it

@@ -70,9 +70,11 @@ pub async fn run(canvas: HtmlCanvasElement, host: Host) -> Result<(), JsValue> {
     let perform = perform(Rc::clone(&engine), history, inbox.clone());
 
     let runner = WebRunner::new();
+    let fonts = assets::latin().await;
     let device_of_window = Rc::new(OnceCell::new());
     let (inbox_of_window, host_of_window, device_out) = (inbox.clone(), host.clone(), Rc::clone(&device_of_window));
     let create: eframe::AppCreator<'static> = Box::new(move |creation| {
+        creation.egui_ctx.set_fonts(fonts);
         inbox_of_window.attach(creation.egui_ctx.clone());
         if let Some(render) = &creation.wgpu_render_state {
             let _ = device_out.set(render.device.clone());
