@@ -29,9 +29,7 @@ pub async fn latin() -> FontDefinitions {
             Err(reason) => log::warn!("a font was not fetched: {reason}"),
         }
     }
-    for (family, names) in
-        [(FontFamily::Proportional, vec![WORDS.0]), (FontFamily::Monospace, vec![CODE.0, WORDS.0])]
-    {
+    for (family, names) in [(FontFamily::Proportional, vec![WORDS.0]), (FontFamily::Monospace, vec![CODE.0, WORDS.0])] {
         let there = names.into_iter().filter(|&name| fonts.font_data.contains_key(name)).map(str::to_string).collect();
         fonts.families.insert(family, there);
     }
