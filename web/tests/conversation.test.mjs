@@ -115,15 +115,21 @@ test("a checkpoint's folder from the file picker is read piece by piece, and ans
   const page = await browser.page(CPU);
   // The button "Models", then "Choose a checkpoint…" in its panel.
   await page.mouse.click(874, 16);
-  await page.waitForTimeout(1000);
-  const chooser = page.waitForEvent("filechooser");
-  await page.mouse.click(660, 128);
-  await (await chooser).setFiles(MODEL);
+  // Frames come late on a machine that is busy: a click before the panel is there hits nothing.
+  let chooser;
+  page.once("filechooser", (opened) => (chooser = opened));
+  while (!chooser) {
+    await page.waitForTimeout(2000);
+    await page.mouse.click(660, 134);
+  }
+  await chooser.setFiles(MODEL);
   const loaded = async () => (await page.evaluate(() => window.llavaMole.ready)).model;
-  await page.waitForTimeout(1000);
+  // The button "Load"; where it was, progress stands while the model is loaded.
+  for (let waited = 0; (await loaded()).name !== "model"; waited += 1) {
+    await page.waitForTimeout(1000);
+    if (waited % 10 === 0) await page.mouse.click(592, 622);
+  }
   await page.screenshot({ path: `${PICTURES}/models.png` });
-  await page.mouse.click(592, 620);
-  while ((await loaded()).name !== "model") await page.waitForTimeout(200);
   assert.equal((await loaded()).adapter, null);
   await say(page, "Count the squares.");
   assert.ok((await answered(page, 1))[1].text.length > 0);
