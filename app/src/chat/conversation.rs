@@ -99,12 +99,14 @@ pub struct Conversation {
     pub title: String,
     /// What was said, in order.
     pub turns: Vec<Turn>,
+    /// Ids below this belong to turns that were taken back: what is known by such an id is not another turn's.
+    pub(crate) taken: TurnId,
 }
 
 impl Conversation {
     /// A conversation in which nothing was said yet.
     pub fn new(id: ChatId, created_ms: u64) -> Self {
-        Self { id, created_ms, title: String::new(), turns: Vec::new() }
+        Self { id, created_ms, title: String::new(), turns: Vec::new(), taken: 0 }
     }
 
     /// The name to show: the given one, or the beginning of the first question. Empty where there is neither.
@@ -120,9 +122,15 @@ impl Conversation {
         }
     }
 
-    /// The id for the next turn.
+    /// The id for the next turn, which no turn before had.
     pub fn next_turn_id(&self) -> TurnId {
-        self.turns.last().map_or(0, |turn| turn.id + 1)
+        self.turns.last().map_or(0, |turn| turn.id + 1).max(self.taken)
+    }
+
+    /// Takes a turn and all behind it back.
+    pub fn take_back(&mut self, from: TurnId) {
+        self.taken = self.next_turn_id();
+        self.turns.retain(|turn| turn.id < from);
     }
 
     /// What the model is given: everything before the answer that is being made, without answers that have no words.

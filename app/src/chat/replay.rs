@@ -184,6 +184,7 @@ impl Replay {
             created_ms: chat.created_ms,
             title: chat.title.clone(),
             turns: chat.turns.iter().map(&mut turn).collect(),
+            taken: 0,
         };
         let conversations = self.chats.iter().filter(|chat| !chat.is_empty()).map(conversation).collect();
         (conversations, gone)

@@ -51,7 +51,17 @@ impl State {
         self.draft.pictures.extend(pictures);
     }
 
+    /// Stops what is answered. What waits for its turn is not asked after all.
     pub(super) fn stop(&mut self) {
+        if let Some((chat, turn)) = self.wishes.answer.take() {
+            let outcome = self.outcome(Ending::Stopped, 0, 0);
+            return self.end_answer(chat, turn, None, outcome);
+        }
+        self.stop_running();
+    }
+
+    /// Stops the answer that is being made.
+    pub(super) fn stop_running(&mut self) {
         match &mut self.work {
             Work::Answering(answering) if !answering.stopping => answering.stopping = true,
             Work::Guest(_) => {}
@@ -87,7 +97,7 @@ impl State {
     fn cut(&mut self, from: TurnId) {
         let Some(chat) = self.current else { return };
         if let Some(conversation) = self.chat_mut(chat) {
-            conversation.turns.retain(|turn| turn.id < from);
+            conversation.take_back(from);
         }
         if self.trace.as_ref().is_some_and(|trace| trace.chat == chat && trace.turn >= from) {
             self.trace = None;
@@ -153,24 +163,22 @@ impl State {
             tokens_per_second: reply.timings.tokens_per_second,
         };
         self.rebuilt = false;
-        self.end_answer(answering, Some(reply.text), outcome);
+        self.end_answer(answering.chat, answering.turn, Some(reply.text), outcome);
     }
 
     /// What was said so far stays.
     pub(super) fn answer_failed(&mut self, answering: &Answering, reason: String) {
-        let outcome = Outcome {
-            model: self.model_name(),
-            ending: Ending::Failed(reason),
-            prompt_tokens: answering.prompt_tokens,
-            tokens: answering.pieces,
-            tokens_per_second: 0.0,
-        };
-        self.end_answer(answering, None, outcome);
+        let outcome = self.outcome(Ending::Failed(reason), answering.prompt_tokens, answering.pieces);
+        self.end_answer(answering.chat, answering.turn, None, outcome);
     }
 
-    fn end_answer(&mut self, answering: &Answering, text: Option<String>, outcome: Outcome) {
-        let chat = answering.chat;
-        if let Some(turn) = self.turn_mut(chat, answering.turn) {
+    /// Of an answer that did not come to its end.
+    fn outcome(&self, ending: Ending, prompt_tokens: usize, tokens: usize) -> Outcome {
+        Outcome { model: self.model_name(), ending, prompt_tokens, tokens, tokens_per_second: 0.0 }
+    }
+
+    fn end_answer(&mut self, chat: ChatId, turn: TurnId, text: Option<String>, outcome: Outcome) {
+        if let Some(turn) = self.turn_mut(chat, turn) {
             turn.text = text.unwrap_or_else(|| std::mem::take(&mut turn.text));
             turn.outcome = Some(outcome);
             let turn = turn.clone();

@@ -13,8 +13,8 @@ impl State {
         id
     }
 
-    /// Two windows that begin conversations in the same millisecond must not take the same id: the address of a fresh
-    /// allocation tells them apart, and what the list has already is stepped over.
+    /// Two windows that begin conversations in the same millisecond must not take the same id: random bits tell them apart
+    /// (in a page they are the same in every tab, and the millisecond is all). What the list has already is stepped over.
     fn free_id(&self) -> ChatId {
         use std::hash::{BuildHasher, RandomState};
         let random = RandomState::new().hash_one(self.now_ms) & 0xFFFF;
@@ -49,7 +49,7 @@ impl State {
 
     pub(super) fn delete(&mut self, id: ChatId) {
         if self.work.answering().is_some_and(|answering| answering.chat == id) {
-            self.stop();
+            self.stop_running();
         }
         self.chats.retain(|chat| chat.id != id);
         if self.current == Some(id) {

@@ -126,7 +126,7 @@ impl State {
         self.models.requested = self.models.request();
         self.wishes.load = self.models.requested.is_some();
         if !self.work.is_idle() {
-            self.stop();
+            self.stop_running();
         }
     }
 

@@ -72,7 +72,8 @@ impl Composer {
                         self.wants_focus = true;
                     }
                 }
-                ui.weak(language.pick("Enter sends, Shift+Enter breaks the line", "回车发送，Shift+回车换行"));
+                let keys = language.pick("Enter sends, Shift+Enter breaks the line", "回车发送，Shift+回车换行");
+                ui.add(egui::Label::new(egui::RichText::new(keys).weak()).truncate());
             });
         });
         if state.is_answering() && ui.input(|input| input.key_pressed(Key::Escape)) {
@@ -155,12 +156,16 @@ fn pictures(ui: &mut Ui, state: &State, textures: &mut Textures, language: Langu
     if state.draft.pictures.is_empty() {
         return;
     }
+    // One a frame: taking it out moves the others.
+    for (index, picture) in state.draft.pictures.iter().enumerate() {
+        if let Shown::Failed(reason) = textures.get(ui.ctx(), picture) {
+            actions.push(Action::Refuse(index, reason));
+            ui.ctx().request_repaint();
+            return;
+        }
+    }
     ui.horizontal_wrapped(|ui| {
         for (index, picture) in state.draft.pictures.iter().enumerate() {
-            if let Shown::Failed(reason) = textures.get(ui.ctx(), picture) {
-                actions.push(Action::Refuse(index, reason));
-                continue;
-            }
             ui.push_id(("waiting picture", index), |ui| {
                 ui.horizontal(|ui| {
                     thumbnail::show(ui, picture, PICTURE_HEIGHT, textures, language);

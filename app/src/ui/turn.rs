@@ -159,7 +159,7 @@ fn foot(ui: &mut Ui, context: &Context<'_>, actions: &mut Vec<Action>) {
         }
         if let Some(outcome) = &turn.outcome {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                ui.label(RichText::new(figures(outcome, language)).small().weak());
+                ui.add(Label::new(RichText::new(figures(outcome, language)).small().weak()).truncate());
             });
         }
     });

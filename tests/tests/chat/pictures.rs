@@ -69,6 +69,18 @@ fn a_chosen_file_that_is_no_picture_is_taken_out_again_and_told_of() {
 }
 
 #[test]
+fn several_files_that_are_no_pictures_are_each_taken_out() {
+    let mut stage = Setting::default().scripted();
+    let broken = |name: &str| mole_runtime::engine::Picture { name: name.to_string(), ..broken_picture() };
+    stage.arrive(Arrival::Pictures(vec![broken("a.png"), broken("b.png"), sample("general-1.png"), broken("c.png")]));
+    // All are found out before the next frame.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    stage.until("all are told of", |state| state.notices.len() == 3);
+    let names: Vec<_> = stage.state().draft.pictures.iter().map(|picture| picture.name.as_str()).collect();
+    assert_eq!(names, ["general-1.png"]);
+}
+
+#[test]
 fn a_picture_on_the_clipboard_is_pasted() {
     let mut stage = Setting::default().scripted();
     let image = ColorImage::filled([3, 2], egui::Color32::from_rgb(10, 200, 30));

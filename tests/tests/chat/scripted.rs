@@ -158,3 +158,34 @@ fn nothing_is_traced_for_a_model_without_experts_or_a_closed_panel() {
     let [Command::Reply(request)] = &commands[..] else { panic!("{commands:?}") };
     assert!(!request.routing);
 }
+
+#[test]
+fn an_answer_made_anew_before_a_frame_is_cut_by_itself() {
+    let mut stage = asking();
+    let (first, second) =
+        ("One.\n\ntwo.\n\nthree.\n\nfour.", "图片里有三个图形。\n\n其中一个是星形，还有一个方形。\n\n好。");
+    stage.tell(Event::Token(first.to_string()));
+    stage.tell(replied(first, StopReason::Eos));
+    assert!(stage.shows("three."));
+    // Everything arrives between two frames, as it does from a fast model.
+    stage.act_quietly(Action::Regenerate);
+    stage.arrive_quietly(Event::Token(second.to_string()));
+    stage.arrive_quietly(replied(second, StopReason::Eos));
+    stage.settle();
+    assert!(stage.shows("其中一个是星形，还有一个方形。") && !stage.shows("three."));
+}
+
+#[test]
+fn a_question_that_waits_for_a_model_can_be_stopped() {
+    let mut stage = Setting::default().scripted();
+    stage.act(Action::Load);
+    stage.commands();
+    stage.write("Go on");
+    stage.click("Send");
+    assert!(stage.commands().is_empty() && stage.state().is_answering(), "behind the load");
+    stage.click("Stop");
+    assert!(!stage.state().is_answering());
+    assert!(stage.shows("stopped"));
+    stage.tell(Event::Loaded(Box::new(info().clone())));
+    assert!(stage.commands().is_empty(), "it is not asked after all");
+}

@@ -267,6 +267,11 @@ impl Stage {
 }
 
 impl Stage {
+    /// The person does something; the window is not drawn yet.
+    pub fn act_quietly(&mut self, action: Action) {
+        self.harness.state_mut().as_mut().expect("drawn once").act(action);
+    }
+
     /// The engine tells something; the app hears it in the next frame.
     pub fn arrive_quietly(&mut self, event: Event) {
         self.outside.try_send(Arrival::Engine(event)).expect("the app listens");
@@ -284,7 +289,8 @@ impl Stage {
             .collect();
         for rect in rects {
             // They end at the right; the longer the figure, the further left they begin.
-            self.harness.mask(rect.with_min_x(rect.right() - WIDEST));
+            // A last glyph may reach over the edge.
+            self.harness.mask(rect.with_min_x(rect.right() - WIDEST).expand(3.0));
         }
     }
 }

@@ -145,7 +145,7 @@ mod tests {
                 outcome: Some(outcome),
             },
         ];
-        let chat = Conversation { id: 7, created_ms: 1_795_711_430_000, title: "T".into(), turns };
+        let chat = Conversation { id: 7, created_ms: 1_795_711_430_000, title: "T".into(), turns, taken: 0 };
         let text = super::json(&chat);
         assert!(!text.contains("</") && !text.contains('\0'));
         let read: Value = serde_json::from_str(&text).expect("JSON");

@@ -15,7 +15,7 @@ fn turn(id: u64, text: &str) -> Turn {
 
 fn chat(texts: &[&str]) -> Conversation {
     let turns = texts.iter().zip(0..).map(|(text, id)| turn(id, text)).collect();
-    Conversation { id: 1, created_ms: 1_795_711_430_000, title: "A title".into(), turns }
+    Conversation { id: 1, created_ms: 1_795_711_430_000, title: "A title".into(), turns, taken: 0 }
 }
 
 fn outcome(ending: Ending) -> Option<Outcome> {
