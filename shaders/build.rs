@@ -1,8 +1,9 @@
 //! Composes every kernel under `kernels/` in all its variants, validates it with naga and the web's capabilities, and
 //! writes what the runtime needs to launch it: the WGSL text, the bindings, the workgroup size and the parameter struct.
 //!
-//! The directives are textual, one a line: `#variants A B` (first line; every combination is a kernel), `#import name`
-//! (the text of `shared/name.wgsl`, once), `#ifdef A`, `#else`, `#endif`. An error stops the build with file and line.
+//! The directives are textual, one a line: `#variants A B|C` (first line; every combination is a kernel, of B and C at
+//! most one), `#import name` (the text of `shared/name.wgsl`, once), `#ifdef A B` (either), `#else`, `#endif`. An error
+//! stops the build with file and line.
 //! `MOLE_SHADERS_DUMP=folder` writes the final WGSL of every variant there.
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use std::{env, fs, process};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, TypeInner};
 
-/// At most this many switches a kernel: more would be a family of kernels in one file.
+/// At most this many switches a kernel, alternatives counted once: more would be a family of kernels in one file.
 const MAX_SWITCHES: usize = 2;
 
 /// What WebGPU offers without any optional feature: f16 storage through `unpack2x16float`, and nothing else naga gates.
@@ -42,12 +43,11 @@ fn main() {
         let stem = file.file_stem().unwrap().to_str().unwrap();
         let text = read(file);
         let (switches, body) = switches(file, &text);
+        let declared: Vec<&str> = switches.iter().flatten().map(String::as_str).collect();
         let mut variants = Vec::new();
-        for mask in 0..1u32 << switches.len() {
-            let on: Vec<&str> =
-                (0..switches.len()).filter(|bit| mask >> bit & 1 == 1).map(|bit| switches[bit].as_str()).collect();
+        for on in combinations(&switches) {
             let name = on.iter().fold(stem.to_string(), |name, switch| format!("{name}_{}", switch.to_lowercase()));
-            let wgsl = compose(&root, file, body, &Switches { declared: &switches, on: &on });
+            let wgsl = compose(&root, file, body, &Switches { declared: &declared, on: &on });
             if let Some(folder) = &dump {
                 let path = folder.join(format!("{name}.wgsl"));
                 fs::write(&path, &wgsl).unwrap_or_else(|e| fail(&path, &format!("cannot write: {e}")));
@@ -64,7 +64,7 @@ fn main() {
 
 /// The switches of a kernel, and those that are on in a variant.
 struct Switches<'a> {
-    declared: &'a [String],
+    declared: &'a [&'a str],
     on: &'a [&'a str],
 }
 
@@ -86,17 +86,27 @@ fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap_or_else(|e| fail(file, &e.to_string()))
 }
 
-/// The switches of the `#variants` line, and the text after it.
-fn switches<'a>(file: &Path, text: &'a str) -> (Vec<String>, &'a str) {
+/// The switches of the `#variants` line, each with its alternatives, and the text after it.
+fn switches<'a>(file: &Path, text: &'a str) -> (Vec<Vec<String>>, &'a str) {
     let Some(rest) = text.strip_prefix("#variants") else {
         return (Vec::new(), text);
     };
     let (line, body) = rest.split_once('\n').unwrap_or((rest, ""));
-    let switches: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+    let switches: Vec<Vec<String>> =
+        line.split_whitespace().map(|switch| switch.split('|').map(str::to_string).collect()).collect();
     if switches.is_empty() || switches.len() > MAX_SWITCHES {
         fail(file, &format!("line 1: 1 to {MAX_SWITCHES} switches, not {}", switches.len()));
     }
     (switches, body)
+}
+
+/// What may be on together: of each switch nothing or one alternative. The first is nothing at all.
+fn combinations(switches: &[Vec<String>]) -> Vec<Vec<&str>> {
+    switches.iter().fold(vec![Vec::new()], |before, alternatives| {
+        let none = before.clone();
+        let with = |name| before.iter().map(move |on| [on.as_slice(), &[name]].concat());
+        none.into_iter().chain(alternatives.iter().flat_map(|name| with(name.as_str()))).collect()
+    })
 }
 
 /// `PLAIN`, or the switches that are on.
@@ -126,13 +136,16 @@ fn paste(
         let mut words = line.split_whitespace();
         match words.next() {
             Some("#ifdef") => {
-                let switch = words.next().unwrap_or_else(|| here("#ifdef needs a switch"));
+                let asked: Vec<&str> = words.collect();
+                if asked.is_empty() {
+                    here("#ifdef needs a switch");
+                }
                 // A file under shared/ may ask for a switch that not every importer has.
                 let shared = file.parent().is_some_and(|folder| folder.ends_with("shared"));
-                if !shared && !switches.declared.iter().any(|declared| declared == switch) {
+                if !shared && !asked.iter().all(|switch| switches.declared.contains(switch)) {
                     here("the #variants line does not declare this switch");
                 }
-                taken.push(switches.on.contains(&switch));
+                taken.push(asked.iter().any(|switch| switches.on.contains(switch)));
             }
             Some("#else") => match taken.last_mut() {
                 Some(last) => *last = !*last,
@@ -260,7 +273,7 @@ fn bindings(file: &Path, name: &str, module: &naga::Module) -> Vec<(String, Stri
 fn element(module: &naga::Module, ty: naga::Handle<naga::Type>) -> String {
     match module.types[ty].inner {
         TypeInner::Array { base, .. } => element(module, base),
-        TypeInner::Scalar(scalar) => scalar_name(scalar).to_string(),
+        TypeInner::Scalar(scalar) | TypeInner::Vector { scalar, .. } => scalar_name(scalar).to_string(),
         ref other => format!("{other:?}"),
     }
 }

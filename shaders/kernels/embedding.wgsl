@@ -1,10 +1,10 @@
-#variants W_F16
+#variants W_F16|W_Q8|W_Q4
 // y_t = weight[ids_t]. T tokens, V vocabulary, D model width. One thread per element of y.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> ids: array<i32>; // [T]
-#ifdef W_F16
-@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [V, D / 2], pairs of f16
+#ifdef W_F16 W_Q8 W_Q4
+@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [V, D], packed
 #else
 @group(0) @binding(1) var<storage, read_write> weight: array<f32>; // [V, D]
 #endif
@@ -31,5 +31,5 @@ fn main(
     }
     // The host checks ids before upload; the bound keeps a sampler's "no token" (-1) inside the table.
     let id = min(u32(max(ids[index / params.d_model], 0)), params.vocab - 1u);
-    y[index] = weight_at(id * params.d_model + index % params.d_model);
+    y[index] = weight_at(id, index % params.d_model, params.d_model);
 }

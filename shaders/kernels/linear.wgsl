@@ -1,12 +1,12 @@
-#variants W_F16 BIAS
+#variants W_F16|W_Q8|W_Q4 BIAS
 // y = x W^T (+ b), for many rows: each workgroup owns a 64 x 64 tile of y, each thread 4 x 4 of it.
 // M rows, N output features, K input features. Tiles of x and W go through workgroup memory, 16 of K at a time, as
 // vectors of 4 lines: two loads feed 16 products. Source: the classic blocked product; sums in f32.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>; // [M, K]
-#ifdef W_F16
-@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [N, K / 2], pairs of f16
+#ifdef W_F16 W_Q8 W_Q4
+@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [N, K], packed
 #else
 @group(0) @binding(1) var<storage, read_write> weight: array<f32>; // [N, K]
 #endif
@@ -43,7 +43,7 @@ fn x_or_zero(row: u32, k: u32) -> f32 {
 
 fn weight_or_zero(row: u32, k: u32) -> f32 {
     if (row < params.out_features && k < params.in_features) {
-        return weight_at(row * params.in_features + k);
+        return weight_at(row, k, params.in_features);
     }
     return 0.0;
 }

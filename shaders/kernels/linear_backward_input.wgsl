@@ -1,11 +1,11 @@
-#variants W_F16
+#variants W_F16|W_Q8|W_Q4
 // dx = dy W: the input's gradient of y = x W^T. M rows, N output features, K input features. One workgroup of 256
 // threads per 64 x 64 tile of dx.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> dy: array<f32>; // [M, N]
-#ifdef W_F16
-@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [N, K / 2], pairs of f16
+#ifdef W_F16 W_Q8 W_Q4
+@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [N, K], packed
 #else
 @group(0) @binding(1) var<storage, read_write> weight: array<f32>; // [N, K]
 #endif
@@ -39,7 +39,7 @@ fn right(line: u32, k: u32) -> f32 {
     if (column >= params.in_features) {
         return 0.0;
     }
-    return weight_at(k * params.in_features + column);
+    return weight_at(k, column, params.in_features);
 }
 
 @compute @workgroup_size(256)

@@ -1,12 +1,12 @@
-#variants W_F16 BIAS
+#variants W_F16|W_Q8|W_Q4 BIAS
 // y = x W^T (+ b), for few rows (decode): memory-bound, so each weight is read once per row of x.
 // M rows, N output features, K input features. One workgroup owns one row of x and 4 output features;
 // its threads stride over K.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>; // [M, K]
-#ifdef W_F16
-@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [N, K / 2], pairs of f16
+#ifdef W_F16 W_Q8 W_Q4
+@group(0) @binding(1) var<storage, read_write> weight: array<u32>; // [N, K], packed
 #else
 @group(0) @binding(1) var<storage, read_write> weight: array<f32>; // [N, K]
 #endif
@@ -30,6 +30,8 @@ const OUTPUTS = 4u;
 
 var<workgroup> partial: array<vec4<f32>, 64>;
 
+#import weight
+
 // Products of one thread's share of K with one weight row.
 fn share(x_row: u32, w_row: u32, thread: u32) -> f32 {
     var sum = 0.0;
@@ -42,9 +44,17 @@ fn share(x_row: u32, w_row: u32, thread: u32) -> f32 {
         sum += x[at] * w.x + x[at + 1u] * w.y;
     }
 #else
-    for (var k = thread; k < params.in_features; k += WORKGROUP) {
-        sum += x[x_row * params.in_features + k] * weight[w_row * params.in_features + k];
+#ifdef W_Q8 W_Q4
+    // K is a multiple of 32.
+    for (var k = 4u * thread; k < params.in_features; k += 4u * WORKGROUP) {
+        let at = x_row * params.in_features + k;
+        sum += dot(weight_quad(w_row, k, params.in_features), vec4<f32>(x[at], x[at + 1u], x[at + 2u], x[at + 3u]));
     }
+#else
+    for (var k = thread; k < params.in_features; k += WORKGROUP) {
+        sum += x[x_row * params.in_features + k] * weight_at(w_row, k, params.in_features);
+    }
+#endif
 #endif
     return sum;
 }

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use mole_runtime::device::{ComputeDevice, DeviceChoice};
-use mole_runtime::ops::{Weight, poison_outputs};
+use mole_runtime::ops::{PackedFormat, PackedLayout, PackedWeight, Weight, poison_outputs};
 
 /// The folder of the fixtures.
 pub fn fixtures() -> PathBuf {
@@ -67,24 +67,13 @@ pub fn weight_f32(rows: usize, columns: usize, seed: u64, device: &Device) -> We
     Weight::F32(floats([rows, columns], seed, device))
 }
 
-/// The same weight rounded to f16 and packed.
-pub fn weight_f16(rows: usize, columns: usize, seed: u64, device: &Device) -> Weight {
-    let packed: Vec<u32> = numbers(rows * columns, seed)
-        .chunks(2)
-        .map(|pair| u32::from(half_bits(pair[0])) | u32::from(half_bits(pair[1])) << 16)
-        .collect();
-    Weight::F16(Tensor::from_data(TensorData::new(packed, [rows, columns / 2]), (device, DType::U32)))
-}
-
-/// f32 to f16 by truncation of values in the normal range, which [`numbers`] are; exactness of rounding is not under
-/// test here, both bodies read the same bits.
-fn half_bits(value: f32) -> u16 {
-    let bits = value.to_bits();
-    let exponent = (bits >> 23 & 0xFF) as i32 - 127 + 15;
-    if exponent <= 0 {
-        return (bits >> 16 & 0x8000) as u16;
-    }
-    ((bits >> 16 & 0x8000) | (exponent as u32) << 10 | (bits >> 13 & 0x3FF)) as u16
+/// The same weight in a packed format, or in f32 where the format has no form for its rows.
+pub fn weight_packed(format: PackedFormat, rows: usize, columns: usize, seed: u64, device: &Device) -> Weight {
+    let Some(layout) = PackedLayout::new(format, columns) else { return weight_f32(rows, columns, seed, device) };
+    let mut words = Vec::new();
+    layout.pack(&numbers(rows * columns, seed), &mut words);
+    let words = Tensor::from_data(TensorData::new(words, [rows, layout.row_words()]), (device, DType::U32));
+    Weight::Packed(PackedWeight { words, layout })
 }
 
 /// The values of a float tensor.

@@ -8,8 +8,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use mole_runtime::device::ComputeDevice;
-use mole_runtime::ops::{self, AttentionMask, Weight, expert_group, rotary_table, with_composed_gradients};
-use mole_tests::{gpu, ints, max_norm, numbers, values, weight_f16};
+use mole_runtime::ops::{
+    self, AttentionMask, PackedFormat, Weight, expert_group, rotary_table, with_composed_gradients,
+};
+use mole_tests::{gpu, ints, max_norm, numbers, values, weight_packed};
 
 const EXACT: f32 = 2e-5;
 const DIFFERENCE: f32 = 1e-2;
@@ -97,7 +99,7 @@ fn scaled(len: usize, seed: u64, width: usize) -> Vec<f32> {
 
 #[test]
 fn linear() {
-    for (rows, out_features, in_features) in [(1, 1, 2), (3, 5, 8), (65, 63, 66), (70, 130, 64)] {
+    for (rows, out_features, in_features) in [(1, 1, 2), (3, 5, 8), (65, 63, 66), (70, 130, 64), (9, 33, 96)] {
         let what = format!("{rows} x {in_features} -> {out_features}");
         let x = scaled(rows * in_features, 1, in_features);
         let (weight, bias) = (numbers(out_features * in_features, 2), numbers(out_features, 3));
@@ -111,12 +113,14 @@ fn linear() {
             let weight = Weight::F32(weight.reshape([out_features, in_features]));
             ops::linear(x.reshape([rows, in_features]), &weight, Some(&bias)).flatten(0, 1)
         });
-        check(&format!("{what} in f16"), &[x, bias], &|device, t| {
-            let [x, bias]: [_; 2] = t.try_into().unwrap();
-            let weight = weight_f16(out_features, in_features, 2, device);
-            let y = ops::linear(x.clone().reshape([rows, in_features]), &weight, Some(&bias));
-            (y + ops::linear(x.reshape([rows, in_features]), &weight, None)).flatten(0, 1)
-        });
+        for format in [PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4] {
+            check(&format!("{what} in {format:?}"), &[x.clone(), bias.clone()], &|device, t| {
+                let [x, bias]: [_; 2] = t.try_into().unwrap();
+                let weight = weight_packed(format, out_features, in_features, 2, device);
+                let y = ops::linear(x.clone().reshape([rows, in_features]), &weight, Some(&bias));
+                (y + ops::linear(x.reshape([rows, in_features]), &weight, None)).flatten(0, 1)
+            });
+        }
     }
 }
 
@@ -285,7 +289,7 @@ fn router() {
 #[test]
 fn cross_entropy() {
     // The last goes over three chunks of the vocabulary.
-    for (rows, d_model, vocab) in [(1, 2, 2), (5, 16, 33), (3, 4, 16_400)] {
+    for (rows, d_model, vocab) in [(1, 2, 2), (5, 32, 33), (3, 4, 16_400)] {
         let targets: Vec<i32> = (0..rows).map(|r| ((r * 7919 + vocab - 1) % vocab) as i32).collect();
         let what = format!("{rows} x {d_model}, {vocab} tokens");
         let hidden = numbers(rows * d_model, 1);
@@ -294,11 +298,13 @@ fn cross_entropy() {
             let weight = Weight::F32(weight.reshape([vocab, d_model]));
             ops::cross_entropy(hidden.reshape([rows, d_model]), &weight, &ints(&targets, [rows], device))
         });
-        check(&format!("{what} in f16"), &[hidden], &|device, mut t| {
-            let weight = weight_f16(vocab, d_model, 2, device);
-            let hidden = t.remove(0).reshape([rows, d_model]);
-            ops::cross_entropy(hidden, &weight, &ints(&targets, [rows], device))
-        });
+        for format in [PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4] {
+            check(&format!("{what} in {format:?}"), std::slice::from_ref(&hidden), &|device, mut t| {
+                let weight = weight_packed(format, vocab, d_model, 2, device);
+                let hidden = t.remove(0).reshape([rows, d_model]);
+                ops::cross_entropy(hidden, &weight, &ints(&targets, [rows], device))
+            });
+        }
     }
 }
 

@@ -5,9 +5,11 @@
 
 use burn::tensor::{Device, Tensor};
 use mole_runtime::device::ComputeDevice;
-use mole_runtime::ops::{self, AttentionMask, SampleParams, SampleState, Weight, rotary_table, run_kernel};
+use mole_runtime::ops::{
+    self, AttentionMask, PackedFormat, SampleParams, SampleState, Weight, rotary_table, run_kernel,
+};
 use mole_shaders::{Binding, Kernel};
-use mole_tests::{Tolerance, difference, floats, gpu, int_values, ints, numbers, values, weight_f16, weight_f32};
+use mole_tests::{Tolerance, difference, floats, gpu, int_values, ints, numbers, values, weight_f32, weight_packed};
 
 const SUM: Tolerance = Tolerance { absolute: 2e-5, relative: 1e-5 };
 /// Sums of 1000 values near 30 are near 3e4, where floats are 2e-3 apart: the mean carries sqrt(1000) 1e-3 / 1000 = 3e-5.
@@ -28,19 +30,24 @@ fn check<const D: usize>(what: &str, tolerance: Tolerance, op: impl Fn(&Device) 
     }
 }
 
+fn weight(format: Option<PackedFormat>, rows: usize, columns: usize, device: &Device) -> Weight {
+    match format {
+        Some(format) => weight_packed(format, rows, columns, 2, device),
+        None => weight_f32(rows, columns, 2, device),
+    }
+}
+
 #[test]
 fn linear() {
     // Rows around the row kernel's 4 and the tile's 64; features odd, around 64, and large.
     for rows in [1, 3, 4, 5, 63, 64, 65, 130] {
-        for (out_features, in_features) in [(1, 2), (7, 34), (63, 64), (64, 62), (65, 66), (257, 600)] {
-            for f16 in [false, true] {
+        let shapes = [(1, 2), (7, 34), (63, 64), (64, 62), (65, 66), (257, 600), (9, 32), (65, 96), (130, 352)];
+        for (out_features, in_features) in shapes {
+            for format in [None, Some(PackedFormat::F16), Some(PackedFormat::Q8), Some(PackedFormat::Q4)] {
                 for bias in [false, true] {
-                    let what = format!("{rows} x {in_features} -> {out_features}, f16 {f16}, bias {bias}");
+                    let what = format!("{rows} x {in_features} -> {out_features}, {format:?}, bias {bias}");
                     check(&what, SUM, |device| {
-                        let weight = match f16 {
-                            true => weight_f16(out_features, in_features, 2, device),
-                            false => weight_f32(out_features, in_features, 2, device),
-                        };
+                        let weight = weight(format, out_features, in_features, device);
                         let bias = bias.then(|| floats([out_features], 3, device));
                         // Scaled so that sums stay near 1.
                         let x = floats([rows, in_features], 1, device) / (in_features as f32).sqrt();
@@ -102,14 +109,17 @@ fn activations() {
 
 #[test]
 fn embedding() {
-    for (vocab, d_model) in [(1, 2), (7, 62), (70, 64), (300, 66)] {
+    for (vocab, d_model) in [(1, 2), (7, 62), (70, 64), (300, 66), (5, 96)] {
         let ids: Vec<i32> = (0..33).map(|i| (i * 17 + 5) % vocab as i32).collect();
         for tokens in [1, 33] {
-            for weight in [weight_f32, weight_f16] {
+            for format in [None, Some(PackedFormat::F16), Some(PackedFormat::Q8), Some(PackedFormat::Q4)] {
                 check(
-                    &format!("{vocab} x {d_model}, {tokens} tokens"),
+                    &format!("{vocab} x {d_model}, {tokens} tokens, {format:?}"),
                     Tolerance { absolute: 0.0, relative: 0.0 },
-                    |device| ops::embedding(ints(&ids[..tokens], [tokens], device), &weight(vocab, d_model, 2, device)),
+                    |device| {
+                        let weight = weight(format, vocab, d_model, device);
+                        ops::embedding(ints(&ids[..tokens], [tokens], device), &weight)
+                    },
                 );
             }
         }

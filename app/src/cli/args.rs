@@ -7,7 +7,7 @@ use mole_runtime::device::DeviceChoice;
 use mole_runtime::eval::Metric;
 use mole_runtime::image::AspectRatio;
 use mole_runtime::model::Precision;
-use mole_runtime::ops::SampleParams;
+use mole_runtime::ops::{Kernels, SampleParams};
 use mole_synth::Domain;
 
 /// Talk about pictures with a LLaVA model of your own, on any GPU.
@@ -56,9 +56,12 @@ pub struct Shared {
     /// auto, cpu, gpu, or gpu:N as `devices` numbers them
     #[arg(long, global = true, default_value = "auto")]
     pub device: DeviceChoice,
-    /// How weights are kept: f32 or f16 [default: as the checkpoint is stored; f32 on the CPU where it fits]
+    /// How weights are kept: f32, f16, q8 or q4 [default: as the checkpoint is stored; f32 on the CPU where it fits]
     #[arg(long, global = true)]
     pub weights: Option<Precision>,
+    /// fast, or plain: the simplest kernels alone, the same on every GPU
+    #[arg(long, global = true, default_value = "fast")]
+    pub kernels: Kernels,
     /// The window's language, en or zh [default: as chosen before, or as the system's]
     #[arg(long, global = true, value_name = "LANG")]
     pub lang: Option<llava_mole::language::Language>,

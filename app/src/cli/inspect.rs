@@ -33,8 +33,8 @@ pub fn run(shared: &Shared, args: &InspectArgs) -> anyhow::Result<ExitCode> {
         *row = (row.0 + 1, row.1 + tensor.elements() as u64, row.2 + tensor.bytes);
     }
     let parameters = config.parameters();
-    let memory = [Precision::F32, Precision::F16]
-        .map(|precision| (precision, MemoryEstimate::new(&config, precision).with_adapter(adapter_size)));
+    let memory =
+        Precision::ALL.map(|precision| (precision, MemoryEstimate::new(&config, precision).with_adapter(adapter_size)));
     let (text, vision) = (&config.text, &config.vision);
     let mut out = std::io::stdout().lock();
     if args.json {

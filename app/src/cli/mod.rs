@@ -37,6 +37,7 @@ impl std::error::Error for UsageError {}
 /// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    cli.shared.kernels.choose();
     let result = match cli.command {
         None => start(&cli.shared),
         Some(Subcommand::Chat(args)) => chat::run(&cli.shared, &args),

@@ -124,7 +124,7 @@ fn where_and_how(ui: &mut Ui, state: &State, language: Language, actions: &mut V
         };
         let mut weights = state.models.weights;
         let combo = ComboBox::from_id_salt("weights").selected_text(weights_name(weights)).show_ui(ui, |ui| {
-            for choice in [None, Some(Precision::F32), Some(Precision::F16)] {
+            for choice in std::iter::once(None).chain(Precision::ALL.map(Some)) {
                 ui.selectable_value(&mut weights, choice, weights_name(choice));
             }
         });

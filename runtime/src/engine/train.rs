@@ -39,10 +39,10 @@ impl PreparedRun {
         let prepared = Prepared::check(&load)?;
         let stage = request.config.stage;
         let precision = match (stage, load.precision) {
-            (Stage::Full, Some(Precision::F16)) => {
-                return Err(Error::Training(
-                    "stage \"full\" trains every weight, which takes f32; leave --weights f16 out".to_string(),
-                ));
+            (Stage::Full, Some(packed)) if packed != Precision::F32 => {
+                return Err(Error::Training(format!(
+                    "stage \"full\" trains every weight, which takes f32; leave --weights {packed} out"
+                )));
             }
             (Stage::Full, _) => Some(Precision::F32),
             (_, asked) => asked,

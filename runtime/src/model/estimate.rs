@@ -46,8 +46,10 @@ impl MemoryEstimate {
         for (name, shape) in config.expected_tensors() {
             let elements = shape.iter().map(|&dim| dim as u64).product::<u64>();
             let full = ["position_embedding", "multi_modal_projector"].iter().any(|part| name.contains(part));
-            let packed = precision == Precision::F16 && shape.len() > 1 && !full;
-            let bytes = elements * if packed { 2 } else { 4 };
+            let bytes = match shape.len() > 1 && !full {
+                true => precision.bytes(shape[0], shape[1..].iter().product()),
+                false => 4 * elements,
+            };
             weights += bytes;
             if bytes > largest.0 {
                 largest = (bytes, name);
@@ -107,7 +109,6 @@ impl MemoryEstimate {
     /// [`Error::Memory`] with the figures and the flag that would make it fit.
     pub fn check(&self, config: &LlavaConfig, precision: Precision, device: &AdapterReport) -> Result<()> {
         let adapter = AdapterSize { total: self.adapter, largest_tensor: self.adapter_tensor };
-        let smaller = (precision == Precision::F32).then(|| Self::new(config, Precision::F16).with_adapter(adapter));
         let fits = |estimate: &Self| {
             device.memory_bytes.is_none_or(|memory| estimate.total() <= memory)
                 && estimate.largest_tensor <= device.max_binding_bytes
@@ -115,8 +116,10 @@ impl MemoryEstimate {
         if fits(self) {
             return Ok(());
         }
-        let way_out = match smaller.filter(fits) {
-            Some(smaller) => format!("--weights f16 needs {} and fits", gigabytes(smaller.total())),
+        let smaller = Precision::ALL.into_iter().skip_while(|&other| other != precision).skip(1);
+        let mut smaller = smaller.map(|other| (other, Self::new(config, other).with_adapter(adapter)));
+        let way_out = match smaller.find(|(_, estimate)| fits(estimate)) {
+            Some((other, estimate)) => format!("--weights {other} needs {} and fits", gigabytes(estimate.total())),
             None if device.backend == "flex" => "close other programs or choose a smaller model".to_string(),
             None => "choose a smaller model, or try --device cpu".to_string(),
         };

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::device::breathe;
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
-use crate::ops::Weight;
+use crate::ops::{PackedFormat, PackedLayout, PackedWeight, Weight};
 use crate::weights::Checkpoint;
 
 /// How weight matrices are kept on the device. Norms, biases and position embeddings are always f32.
@@ -20,17 +20,40 @@ pub enum Precision {
     F32,
     /// 2 bytes a weight, packed two to a u32.
     F16,
+    /// 8.5 bits a weight, in blocks of 32 with a scale.
+    Q8,
+    /// 4.5 bits a weight, in blocks of 32 with a scale.
+    Q4,
+}
+
+impl Precision {
+    /// All of them, the most exact first.
+    pub const ALL: [Self; 4] = [Self::F32, Self::F16, Self::Q8, Self::Q4];
+
+    /// How a matrix with rows of `columns` values is packed; `None` where it stays f32. Rows that q8 and q4 have no form
+    /// for are kept in f16, odd ones in f32.
+    pub fn layout(self, columns: usize) -> Option<PackedLayout> {
+        let f16 = PackedLayout::new(PackedFormat::F16, columns);
+        match self {
+            Self::F32 => None,
+            Self::F16 => f16,
+            Self::Q8 => PackedLayout::new(PackedFormat::Q8, columns).or(f16),
+            Self::Q4 => PackedLayout::new(PackedFormat::Q4, columns).or(f16),
+        }
+    }
+
+    /// Bytes of a matrix of `rows` times `columns`.
+    pub fn bytes(self, rows: usize, columns: usize) -> u64 {
+        4 * rows as u64 * self.layout(columns).map_or(columns, |layout| layout.row_words()) as u64
+    }
 }
 
 impl std::str::FromStr for Precision {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            _ => Err(format!("{text:?} is not f32 or f16")),
-        }
+        let found = Self::ALL.into_iter().find(|precision| precision.to_string() == text);
+        found.ok_or_else(|| format!("{text:?} is not f32, f16, q8 or q4"))
     }
 }
 
@@ -39,6 +62,8 @@ impl std::fmt::Display for Precision {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::F16 => "f16",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
         })
     }
 }
@@ -94,13 +119,17 @@ impl<'a> Loader<'a> {
     pub async fn weight(&mut self, name: &str) -> Result<Weight> {
         let [rows, columns] = self.matrix_dims(name);
         self.checkpoint.fetch(name).await?;
-        // A row of odd length has no packed form; there is none in any model known.
-        let weight = if self.precision == Precision::F16 && columns % 2 == 0 {
-            let packed = TensorData::new(self.checkpoint.read_f16(name)?, [rows, columns / 2]);
-            Weight::F16(self.upload(packed, |data, device| Tensor::from_data(data, (device, DType::U32))))
-        } else {
-            let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
-            Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
+        let weight = match self.precision.layout(columns) {
+            Some(layout) => {
+                let words = self.packed(name, layout, rows)?;
+                let words = TensorData::new(words, [rows, layout.row_words()]);
+                let words = self.upload(words, |data, device| Tensor::from_data(data, (device, DType::U32)));
+                Weight::Packed(PackedWeight { words, layout })
+            }
+            None => {
+                let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
+                Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
+            }
         };
         self.advance(name).await?;
         Ok(weight)
@@ -174,6 +203,15 @@ impl<'a> Loader<'a> {
     pub async fn layer_norm(&mut self, name: &str, eps: f32) -> Result<LayerNorm> {
         let weight = self.vector(&format!("{name}.weight")).await?;
         Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias")).await?, eps })
+    }
+
+    fn packed(&self, name: &str, layout: PackedLayout, rows: usize) -> Result<Vec<u32>> {
+        if layout.format == PackedFormat::F16 {
+            return self.checkpoint.read_f16(name);
+        }
+        let mut words = Vec::with_capacity(rows * layout.row_words());
+        self.checkpoint.read_rows(name, |values| layout.pack(values, &mut words))?;
+        Ok(words)
     }
 
     fn matrix_dims(&self, name: &str) -> [usize; 2] {

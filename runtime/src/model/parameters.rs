@@ -39,7 +39,7 @@ pub(super) fn visit_linear(linear: &mut Linear, name: &str, visitor: &mut impl P
 pub(super) fn visit_weight(weight: &mut Weight, name: &str, visitor: &mut impl ParameterVisitor) {
     match weight {
         Weight::F32(weight) => visitor.visit(name, weight),
-        Weight::F16(_) => panic!("{name} is packed in f16 and cannot be trained; the caller checks the precision"),
+        Weight::Packed(_) => panic!("{name} is packed and cannot be trained; the caller checks the precision"),
     }
 }
 

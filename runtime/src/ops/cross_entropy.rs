@@ -10,7 +10,7 @@ use mole_shaders::{cross_entropy as chunk_wgsl, cross_entropy_backward as backwa
 
 use super::launch::{contiguous, dims, launch, output, per_element};
 use super::tape::record;
-use super::{MoleOps, Weight, host};
+use super::{MoleOps, PackedLayout, Weight, host};
 
 /// Columns of the vocabulary at a time.
 const CHUNK: usize = 8192;
@@ -22,8 +22,9 @@ pub fn cross_entropy(hidden: Tensor<2>, weight: &Weight, targets: &Tensor<1, Int
     let (hidden, targets) = (hidden.into_dispatch(), targets.clone().into_dispatch());
     Tensor::from_dispatch(match weight {
         Weight::F32(weight) => <Dispatch as MoleOps>::cross_entropy(hidden, weight.clone().into_dispatch(), targets),
-        Weight::F16(packed) => {
-            <Dispatch as MoleOps>::cross_entropy_f16(hidden, packed.clone().into_dispatch(), targets)
+        Weight::Packed(packed) => {
+            let words = packed.words.clone().into_dispatch();
+            <Dispatch as MoleOps>::cross_entropy_packed(hidden, words, targets, packed.layout)
         }
     })
 }
@@ -45,14 +46,14 @@ pub(super) fn composed<B: Backend>(
 #[derive(Clone, Debug)]
 pub(super) enum Output<B: Backend> {
     F32(FloatTensor<B>),
-    F16(IntTensor<B>),
+    Packed(IntTensor<B>, PackedLayout),
 }
 
 impl<B: MoleOps> Output<B> {
     fn vocab(&self) -> usize {
         match self {
             Self::F32(weight) => weight.shape()[0],
-            Self::F16(packed) => packed.shape()[0],
+            Self::Packed(words, _) => words.shape()[0],
         }
     }
 
@@ -63,7 +64,7 @@ impl<B: MoleOps> Output<B> {
             let rows = [Slice::new(first as isize, Some((first + CHUNK).min(vocab) as isize), 1)];
             let chunk = match self {
                 Self::F32(weight) => Self::F32(B::float_slice(weight.clone(), &rows)),
-                Self::F16(packed) => Self::F16(B::int_slice(packed.clone(), &rows)),
+                Self::Packed(words, layout) => Self::Packed(B::int_slice(words.clone(), &rows), *layout),
             };
             (first, chunk)
         })
@@ -72,14 +73,14 @@ impl<B: MoleOps> Output<B> {
     fn logits(&self, hidden: FloatTensor<B>) -> FloatTensor<B> {
         match self {
             Self::F32(weight) => B::mole_linear(hidden, weight.clone()),
-            Self::F16(packed) => B::linear_f16(hidden, packed.clone()),
+            Self::Packed(words, layout) => B::linear_packed(hidden, words.clone(), *layout),
         }
     }
 
     fn backward_input(&self, dlogits: FloatTensor<B>) -> FloatTensor<B> {
         match self {
             Self::F32(weight) => B::linear_backward_input(dlogits, weight.clone()),
-            Self::F16(packed) => B::linear_backward_input_f16(dlogits, packed.clone()),
+            Self::Packed(words, layout) => B::linear_backward_input_packed(dlogits, words.clone(), *layout),
         }
     }
 }
@@ -143,13 +144,14 @@ pub(super) fn tracked<B: MoleOps, C: CheckpointStrategy>(
     })
 }
 
-pub(super) fn tracked_f16<B: MoleOps, C: CheckpointStrategy>(
+pub(super) fn tracked_packed<B: MoleOps, C: CheckpointStrategy>(
     hidden: FloatTensor<Autodiff<B, C>>,
-    packed: IntTensor<B>,
+    words: IntTensor<B>,
     targets: IntTensor<B>,
+    layout: PackedLayout,
 ) -> FloatTensor<Autodiff<B, C>> {
     let (hidden, node) = hidden.into_parts();
-    let weight = Output::F16(packed);
+    let weight = Output::Packed(words, layout);
     let (loss, stats) = forward::<B>(hidden.clone(), &weight, targets.clone());
     let saved = (hidden, weight, targets, stats);
     record::<B, C, Saved<B>, 1>([node], loss, saved, |saved, dloss, _| [Some(backward::<B>(saved, dloss, false).0)])

@@ -4,33 +4,33 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
 use super::{
-    AttentionMask, MoleOps, Rotation, SampleParams, activation, attention, cross_entropy, dropout, embedding,
-    expert_group, kv_write, linear, lora, lora_experts, norm, patch_embed, rotary, router_top1, sample,
+    AttentionMask, MoleOps, PackedLayout, Rotation, SampleParams, activation, attention, cross_entropy, dropout,
+    embedding, expert_group, kv_write, linear, lora, lora_experts, norm, patch_embed, rotary, router_top1, sample,
 };
 
 impl MoleOps for CubeBackend {
     fn mole_linear(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
-        linear::kernel(x, weight, None)
+        linear::kernel(x, weight, None, None)
     }
 
     fn linear_bias(x: CubeTensor, weight: CubeTensor, bias: CubeTensor) -> CubeTensor {
-        linear::kernel(x, weight, Some(bias))
+        linear::kernel(x, weight, Some(bias), None)
     }
 
-    fn linear_f16(x: CubeTensor, packed: CubeTensor) -> CubeTensor {
-        linear::kernel(x, packed, None)
+    fn linear_packed(x: CubeTensor, words: CubeTensor, layout: PackedLayout) -> CubeTensor {
+        linear::kernel(x, words, None, Some(layout))
     }
 
-    fn linear_f16_bias(x: CubeTensor, packed: CubeTensor, bias: CubeTensor) -> CubeTensor {
-        linear::kernel(x, packed, Some(bias))
+    fn linear_packed_bias(x: CubeTensor, words: CubeTensor, bias: CubeTensor, layout: PackedLayout) -> CubeTensor {
+        linear::kernel(x, words, Some(bias), Some(layout))
     }
 
     fn mole_embedding(ids: CubeTensor, weight: CubeTensor) -> CubeTensor {
-        embedding::kernel(ids, weight)
+        embedding::kernel(ids, weight, None)
     }
 
-    fn embedding_f16(ids: CubeTensor, packed: CubeTensor) -> CubeTensor {
-        embedding::kernel(ids, packed)
+    fn embedding_packed(ids: CubeTensor, words: CubeTensor, layout: PackedLayout) -> CubeTensor {
+        embedding::kernel(ids, words, Some(layout))
     }
 
     fn rms_norm(x: CubeTensor, weight: CubeTensor, eps: f32) -> CubeTensor {
@@ -86,11 +86,11 @@ impl MoleOps for CubeBackend {
     }
 
     fn linear_backward_input(dy: CubeTensor, weight: CubeTensor) -> CubeTensor {
-        linear::kernel_backward_input(dy, weight)
+        linear::kernel_backward_input(dy, weight, None)
     }
 
-    fn linear_backward_input_f16(dy: CubeTensor, packed: CubeTensor) -> CubeTensor {
-        linear::kernel_backward_input(dy, packed)
+    fn linear_backward_input_packed(dy: CubeTensor, words: CubeTensor, layout: PackedLayout) -> CubeTensor {
+        linear::kernel_backward_input(dy, words, Some(layout))
     }
 
     fn linear_backward_weight(dy: CubeTensor, x: CubeTensor) -> CubeTensor {

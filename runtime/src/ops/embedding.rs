@@ -8,8 +8,9 @@ use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{embedding as embedding_wgsl, embedding_backward as backward_wgsl};
 
 use super::launch::{contiguous, dims, launch, output, per_element};
+use super::linear::weight_dims;
 use super::tape::record;
-use super::{MoleOps, Weight, host};
+use super::{MoleOps, PackedFormat, PackedLayout, Weight, host};
 
 /// `y_t = weight[ids_t]`. `ids: [T]` (i32), weight `[V, D]`; returns `[T, D]`.
 ///
@@ -18,7 +19,9 @@ pub fn embedding(ids: Tensor<1, Int>, weight: &Weight) -> Tensor<2> {
     let ids = ids.into_dispatch();
     Tensor::from_dispatch(match weight {
         Weight::F32(weight) => <Dispatch as MoleOps>::mole_embedding(ids, weight.clone().into_dispatch()),
-        Weight::F16(packed) => <Dispatch as MoleOps>::embedding_f16(ids, packed.clone().into_dispatch()),
+        Weight::Packed(packed) => {
+            <Dispatch as MoleOps>::embedding_packed(ids, packed.words.clone().into_dispatch(), packed.layout)
+        }
     })
 }
 
@@ -28,23 +31,30 @@ pub(super) fn composed<B: Backend>(ids: IntTensor<B>, weight: FloatTensor<B>) ->
 }
 
 /// Gathers packed rows first, so that the table is never unpacked whole.
-pub(super) fn composed_f16<B: Backend>(ids: IntTensor<B>, packed: IntTensor<B>) -> FloatTensor<B> {
-    let [vocab, _] = packed.shape().dims();
-    let rows = B::int_select(packed, 0, B::int_clamp(ids, 0.into(), (vocab as i64 - 1).into()));
-    host::unpack_f16::<B>(rows)
+pub(super) fn composed_packed<B: Backend>(
+    ids: IntTensor<B>,
+    words: IntTensor<B>,
+    layout: PackedLayout,
+) -> FloatTensor<B> {
+    let [vocab, _] = words.shape().dims();
+    let rows = B::int_select(words, 0, B::int_clamp(ids, 0.into(), (vocab as i64 - 1).into()));
+    host::unpack::<B>(rows, layout)
 }
 
-pub(super) fn kernel(ids: CubeTensor, weight: CubeTensor) -> CubeTensor {
+/// `layout` is that of a packed weight.
+pub(super) fn kernel(ids: CubeTensor, weight: CubeTensor, layout: Option<PackedLayout>) -> CubeTensor {
     let (ids, weight) = (contiguous(ids), contiguous(weight));
     let [tokens] = ids.shape().dims();
-    let [vocab, stored] = weight.shape().dims();
-    let (kernel, d_model) = match weight.dtype {
-        DType::U32 => (&embedding_wgsl::W_F16, 2 * stored),
-        _ => (&embedding_wgsl::PLAIN, stored),
+    let [vocab, d_model] = weight_dims(&weight, layout);
+    let kernel = match layout.map(|layout| layout.format) {
+        None => &embedding_wgsl::PLAIN,
+        Some(PackedFormat::F16) => &embedding_wgsl::W_F16,
+        Some(PackedFormat::Q8) => &embedding_wgsl::W_Q8,
+        Some(PackedFormat::Q4) => &embedding_wgsl::W_Q4,
     };
-    let y = output(&ids, [tokens, d_model], DType::F32);
-    let params = embedding_wgsl::Params { tokens: tokens as u32, vocab: vocab as u32, d_model: d_model as u32 }.words();
-    launch(kernel, &[&ids, &weight, &y], params, per_element(tokens * d_model));
+    let y = output(&ids, [tokens, d_model as usize], DType::F32);
+    let params = embedding_wgsl::Params { tokens: tokens as u32, vocab, d_model }.words();
+    launch(kernel, &[&ids, &weight, &y], params, per_element(tokens * d_model as usize));
     y
 }
 

@@ -9,8 +9,8 @@ use burn::backend::{Autodiff, TensorMetadata};
 
 use super::tape::composed_gradients;
 use super::{
-    AttentionMask, MoleOps, Rotation, activation, attention, cross_entropy, dropout, embedding, host, linear, lora,
-    lora_experts, norm, rotary, router_top1,
+    AttentionMask, MoleOps, PackedLayout, Rotation, activation, attention, cross_entropy, dropout, embedding, host,
+    linear, lora, lora_experts, norm, rotary, router_top1,
 };
 
 impl<B: MoleOps, C: CheckpointStrategy> MoleOps for Autodiff<B, C> {
@@ -28,17 +28,22 @@ impl<B: MoleOps, C: CheckpointStrategy> MoleOps for Autodiff<B, C> {
         }
     }
 
-    fn linear_f16(x: FloatTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
+    fn linear_packed(x: FloatTensor<Self>, words: IntTensor<Self>, layout: PackedLayout) -> FloatTensor<Self> {
         match composed_gradients() {
-            false => linear::tracked_f16::<B, C>(x, packed, None),
-            true => linear::composed::<Self>(x, host::unpack_f16::<Self>(packed), None),
+            false => linear::tracked_packed::<B, C>(x, words, None, layout),
+            true => linear::composed::<Self>(x, host::unpack::<Self>(words, layout), None),
         }
     }
 
-    fn linear_f16_bias(x: FloatTensor<Self>, packed: IntTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear_packed_bias(
+        x: FloatTensor<Self>,
+        words: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        layout: PackedLayout,
+    ) -> FloatTensor<Self> {
         match composed_gradients() {
-            false => linear::tracked_f16::<B, C>(x, packed, Some(bias)),
-            true => linear::composed::<Self>(x, host::unpack_f16::<Self>(packed), Some(bias)),
+            false => linear::tracked_packed::<B, C>(x, words, Some(bias), layout),
+            true => linear::composed::<Self>(x, host::unpack::<Self>(words, layout), Some(bias)),
         }
     }
 
@@ -195,14 +200,15 @@ impl<B: MoleOps, C: CheckpointStrategy> MoleOps for Autodiff<B, C> {
         }
     }
 
-    fn cross_entropy_f16(
+    fn cross_entropy_packed(
         hidden: FloatTensor<Self>,
-        packed: IntTensor<Self>,
+        words: IntTensor<Self>,
         targets: IntTensor<Self>,
+        layout: PackedLayout,
     ) -> FloatTensor<Self> {
         match composed_gradients() {
-            false => cross_entropy::tracked_f16::<B, C>(hidden, packed, targets),
-            true => cross_entropy::composed::<Self>(hidden, host::unpack_f16::<Self>(packed), targets),
+            false => cross_entropy::tracked_packed::<B, C>(hidden, words, targets, layout),
+            true => cross_entropy::composed::<Self>(hidden, host::unpack::<Self>(words, layout), targets),
         }
     }
 }

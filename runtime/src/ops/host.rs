@@ -7,7 +7,8 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{DType, TensorData};
 use cubecl::future::reader::read_sync;
-use half::slice::HalfFloatSliceExt;
+
+use super::PackedLayout;
 
 /// The values of an int tensor, row major.
 pub(super) fn ints<B: Backend>(tensor: IntTensor<B>) -> Vec<i32> {
@@ -27,16 +28,14 @@ pub(super) fn int_tensor<B: Backend>(values: Vec<i32>, like: &FloatTensor<B>) ->
     B::int_from_data(TensorData::new(values, shape), &like.device())
 }
 
-/// `[N, K / 2]` pairs of f16 in u32 to `[N, K]` in f32; the even element is in the low half.
-pub(super) fn unpack_f16<B: Backend>(packed: IntTensor<B>) -> FloatTensor<B> {
-    let device = packed.device();
-    let [rows, pairs] = packed.shape().dims();
-    let data = read_sync(B::int_into_data(packed)).expect("the CPU device reads its own memory");
+/// A packed weight `[N, words]` to `[N, K]` in f32.
+pub(super) fn unpack<B: Backend>(words: IntTensor<B>, layout: PackedLayout) -> FloatTensor<B> {
+    let device = words.device();
+    let [rows, _] = words.shape().dims();
+    let data = read_sync(B::int_into_data(words)).expect("the CPU device reads its own memory");
     assert_eq!(data.dtype(), DType::U32, "packed weights are u32");
-    let halves: &[half::f16] = bytemuck::cast_slice(data.as_bytes());
-    let mut values = vec![0.0f32; rows * pairs * 2];
-    halves.convert_to_f32_slice(&mut values);
-    B::float_from_data(TensorData::new(values, [rows, pairs * 2]), &device)
+    let values = layout.unpack(bytemuck::cast_slice(data.as_bytes()));
+    B::float_from_data(TensorData::new(values, [rows, layout.in_features]), &device)
 }
 
 /// PCG's output hash (O'Neill 2014): 32 well-mixed bits of any number. The kernels' is `shared/pcg.wgsl`.

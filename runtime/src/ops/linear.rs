@@ -1,4 +1,4 @@
-//! `y = x W^T + b` with a weight in f32 or f16; in f32 it may be trained.
+//! `y = x W^T + b` with a weight in f32, or packed; in f32 it may be trained.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -10,21 +10,29 @@ use mole_shaders::{
     sum_rows as sum_rows_wgsl,
 };
 
-use super::MoleOps;
 use super::launch::{contiguous, dims, launch, output, per_element};
 use super::tape::record;
+use super::{MoleOps, PackedFormat, PackedLayout};
 
 /// Up to this many rows the product is bound by reading the weight, and the row kernel wins over the tiled one.
-const VEC_ROWS: usize = 4;
+const VEC_ROWS: u32 = 4;
 
 /// A weight matrix `[out_features, in_features]` as it is stored on the device.
 #[derive(Clone, Debug)]
 pub enum Weight {
     /// f32, `[out_features, in_features]`.
     F32(Tensor<2>),
-    /// f16, packed two to a u32 along the input dimension: `[out_features, in_features / 2]`, the even element in the
-    /// low half. It needs no device feature.
-    F16(Tensor<2, Int>),
+    /// Frozen, in less room. It needs no device feature.
+    Packed(PackedWeight),
+}
+
+/// A frozen weight matrix in f16, q8 or q4.
+#[derive(Clone, Debug)]
+pub struct PackedWeight {
+    /// u32, `[out_features, layout.row_words()]`.
+    pub words: Tensor<2, Int>,
+    /// How the words are to be read.
+    pub layout: PackedLayout,
 }
 
 impl Weight {
@@ -32,10 +40,7 @@ impl Weight {
     pub fn dims(&self) -> [usize; 2] {
         match self {
             Self::F32(weight) => weight.dims(),
-            Self::F16(packed) => {
-                let [rows, pairs] = packed.dims();
-                [rows, 2 * pairs]
-            }
+            Self::Packed(packed) => [packed.words.dims()[0], packed.layout.in_features],
         }
     }
 }
@@ -49,8 +54,10 @@ pub fn linear(x: Tensor<2>, weight: &Weight, bias: Option<&Tensor<1>>) -> Tensor
     Tensor::from_dispatch(match (weight, bias) {
         (Weight::F32(w), None) => <Dispatch as MoleOps>::mole_linear(x, w.clone().into_dispatch()),
         (Weight::F32(w), Some(bias)) => <Dispatch as MoleOps>::linear_bias(x, w.clone().into_dispatch(), bias),
-        (Weight::F16(w), None) => <Dispatch as MoleOps>::linear_f16(x, w.clone().into_dispatch()),
-        (Weight::F16(w), Some(bias)) => <Dispatch as MoleOps>::linear_f16_bias(x, w.clone().into_dispatch(), bias),
+        (Weight::Packed(w), None) => <Dispatch as MoleOps>::linear_packed(x, w.words.clone().into_dispatch(), w.layout),
+        (Weight::Packed(w), Some(bias)) => {
+            <Dispatch as MoleOps>::linear_packed_bias(x, w.words.clone().into_dispatch(), bias, w.layout)
+        }
     })
 }
 
@@ -67,57 +74,81 @@ pub(super) fn composed<B: Backend>(
     }
 }
 
-/// Both weight types: the weight's dtype says which.
-pub(super) fn kernel(x: CubeTensor, weight: CubeTensor, bias: Option<CubeTensor>) -> CubeTensor {
-    let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
-    let [rows, in_features] = x.shape().dims();
-    let [out_features, stored] = weight.shape().dims();
-    let packed = weight.dtype == DType::U32;
-    assert_eq!(in_features, if packed { 2 * stored } else { stored }, "linear: x and weight disagree");
-    let y = output(&x, [rows, out_features], DType::F32);
+/// Rows and columns of a weight on a GPU, packed where there is a `layout`.
+pub(super) fn weight_dims(weight: &CubeTensor, layout: Option<PackedLayout>) -> [u32; 2] {
+    let [rows, stored] = dims(weight);
+    let Some(layout) = layout else { return [rows, stored] };
+    assert_eq!(stored as usize, layout.row_words(), "a packed weight is as wide as its layout says");
+    [rows, layout.in_features as u32]
+}
 
-    let params = [rows, out_features, in_features].map(|dim| dim as u32).to_vec();
+/// `layout` is that of a packed weight.
+pub(super) fn kernel(
+    x: CubeTensor,
+    weight: CubeTensor,
+    bias: Option<CubeTensor>,
+    layout: Option<PackedLayout>,
+) -> CubeTensor {
+    let (x, weight, bias) = (contiguous(x), contiguous(weight), bias.map(contiguous));
+    let ([rows, in_features], [out_features, columns]) = (dims(&x), weight_dims(&weight, layout));
+    assert_eq!(in_features, columns, "linear: x and weight disagree");
+    let y = output(&x, [rows as usize, out_features as usize], DType::F32);
+
     let mut buffers = vec![&x, &weight];
     buffers.extend(bias.as_ref());
     buffers.push(&y);
-    let (kernel, workgroups) = if rows <= VEC_ROWS {
-        let kernel = match (packed, bias.is_some()) {
-            (false, false) => &vec::PLAIN,
-            (false, true) => &vec::BIAS,
-            (true, false) => &vec::W_F16,
-            (true, true) => &vec::W_F16_BIAS,
+    let format = layout.map(|layout| layout.format);
+    if rows <= VEC_ROWS {
+        let kernel = match (format, bias.is_some()) {
+            (None, false) => &vec::PLAIN,
+            (None, true) => &vec::BIAS,
+            (Some(PackedFormat::F16), false) => &vec::W_F16,
+            (Some(PackedFormat::F16), true) => &vec::W_F16_BIAS,
+            (Some(PackedFormat::Q8), false) => &vec::W_Q8,
+            (Some(PackedFormat::Q8), true) => &vec::W_Q8_BIAS,
+            (Some(PackedFormat::Q4), false) => &vec::W_Q4,
+            (Some(PackedFormat::Q4), true) => &vec::W_Q4_BIAS,
         };
-        (kernel, rows * out_features.div_ceil(4))
+        let params = vec::Params { rows, out_features, in_features }.words();
+        launch(kernel, &buffers, params, rows * out_features.div_ceil(4));
     } else {
-        let kernel = match (packed, bias.is_some()) {
-            (false, false) => &tiled::PLAIN,
-            (false, true) => &tiled::BIAS,
-            (true, false) => &tiled::W_F16,
-            (true, true) => &tiled::W_F16_BIAS,
+        let kernel = match (format, bias.is_some()) {
+            (None, false) => &tiled::PLAIN,
+            (None, true) => &tiled::BIAS,
+            (Some(PackedFormat::F16), false) => &tiled::W_F16,
+            (Some(PackedFormat::F16), true) => &tiled::W_F16_BIAS,
+            (Some(PackedFormat::Q8), false) => &tiled::W_Q8,
+            (Some(PackedFormat::Q8), true) => &tiled::W_Q8_BIAS,
+            (Some(PackedFormat::Q4), false) => &tiled::W_Q4,
+            (Some(PackedFormat::Q4), true) => &tiled::W_Q4_BIAS,
         };
-        (kernel, rows.div_ceil(64) * out_features.div_ceil(64))
-    };
-    launch(kernel, &buffers, params, workgroups as u32);
+        let params = tiled::Params { rows, out_features, in_features }.words();
+        launch(kernel, &buffers, params, rows.div_ceil(64) * out_features.div_ceil(64));
+    }
     y
 }
 
 /// A frozen weight's gradient goes to the input alone: `dx = dy W`.
-pub(super) fn tracked_f16<B: MoleOps, C: CheckpointStrategy>(
+pub(super) fn tracked_packed<B: MoleOps, C: CheckpointStrategy>(
     x: FloatTensor<Autodiff<B, C>>,
-    packed: IntTensor<B>,
+    words: IntTensor<B>,
     bias: Option<FloatTensor<Autodiff<B, C>>>,
+    layout: PackedLayout,
 ) -> FloatTensor<Autodiff<B, C>> {
     let (x, x_node) = x.into_parts();
+    let saved = (words.clone(), layout);
     match bias.map(|bias| bias.into_parts()) {
         None => {
-            let y = B::linear_f16(x, packed.clone());
-            record::<B, C, _, 1>([x_node], y, packed, |packed, dy, _| [Some(B::linear_backward_input_f16(dy, packed))])
+            let y = B::linear_packed(x, words, layout);
+            record::<B, C, _, 1>([x_node], y, saved, |(words, layout), dy, _| {
+                [Some(B::linear_backward_input_packed(dy, words, layout))]
+            })
         }
         Some((bias, bias_node)) => {
-            let y = B::linear_f16_bias(x, packed.clone(), bias);
-            record::<B, C, _, 2>([x_node, bias_node], y, packed, |packed, dy, [dx, db]| {
+            let y = B::linear_packed_bias(x, words, bias, layout);
+            record::<B, C, _, 2>([x_node, bias_node], y, saved, |(words, layout), dy, [dx, db]| {
                 let db = db.then(|| B::sum_rows(dy.clone()));
-                [dx.then(|| B::linear_backward_input_f16(dy, packed)), db]
+                [dx.then(|| B::linear_backward_input_packed(dy, words, layout)), db]
             })
         }
     }
@@ -165,15 +196,16 @@ pub(super) fn composed_sum_rows<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B>
     B::float_reshape(B::float_sum_dim(x, 0), Shape::new([columns]))
 }
 
-/// Both weight types: the weight's dtype says which.
-pub(super) fn kernel_backward_input(dy: CubeTensor, weight: CubeTensor) -> CubeTensor {
+/// `layout` is that of a packed weight.
+pub(super) fn kernel_backward_input(dy: CubeTensor, weight: CubeTensor, layout: Option<PackedLayout>) -> CubeTensor {
     let (dy, weight) = (contiguous(dy), contiguous(weight));
-    let [rows, out_features] = dims(&dy);
-    let [weight_rows, stored] = dims(&weight);
+    let ([rows, out_features], [weight_rows, in_features]) = (dims(&dy), weight_dims(&weight, layout));
     assert_eq!(out_features, weight_rows, "linear_backward_input: dy and weight disagree");
-    let (kernel, in_features) = match weight.dtype {
-        DType::U32 => (&input_wgsl::W_F16, 2 * stored),
-        _ => (&input_wgsl::PLAIN, stored),
+    let kernel = match layout.map(|layout| layout.format) {
+        None => &input_wgsl::PLAIN,
+        Some(PackedFormat::F16) => &input_wgsl::W_F16,
+        Some(PackedFormat::Q8) => &input_wgsl::W_Q8,
+        Some(PackedFormat::Q4) => &input_wgsl::W_Q4,
     };
     let dx = output(&dy, [rows as usize, in_features as usize], DType::F32);
     let params = input_wgsl::Params { rows, out_features, in_features }.words();

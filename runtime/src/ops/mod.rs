@@ -17,12 +17,14 @@ mod expert_group;
 mod flex;
 mod gradients;
 mod host;
+mod kernels;
 mod kv_write;
 mod launch;
 mod linear;
 mod lora;
 mod lora_experts;
 mod norm;
+mod packed;
 mod patch_embed;
 mod rotary;
 mod router_top1;
@@ -35,12 +37,14 @@ pub use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use expert_group::{ExpertGroups, SortedTokens, expert_group};
+pub use kernels::Kernels;
 pub use kv_write::kv_write;
 pub use launch::{poison_outputs, run_kernel};
-pub use linear::{Weight, linear};
+pub use linear::{PackedWeight, Weight, linear};
 pub use lora::lora;
 pub use lora_experts::lora_experts;
 pub use norm::{layer_norm, rms_norm};
+pub use packed::{PackedFormat, PackedLayout};
 pub use patch_embed::patch_embed;
 pub use rotary::{Rotation, rotary, rotary_table};
 pub use router_top1::{MAX_EXPERTS, router_top1};
@@ -63,14 +67,19 @@ pub trait MoleOps: Backend {
         linear::composed::<Self>(x, weight, Some(bias))
     }
 
-    /// See [`linear`]; weight in f16, packed two to a u32, no bias.
-    fn linear_f16(x: FloatTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
-        linear::composed::<Self>(x, host::unpack_f16::<Self>(packed), None)
+    /// See [`linear`]; packed weight, no bias.
+    fn linear_packed(x: FloatTensor<Self>, words: IntTensor<Self>, layout: PackedLayout) -> FloatTensor<Self> {
+        linear::composed::<Self>(x, host::unpack::<Self>(words, layout), None)
     }
 
-    /// See [`linear`]; weight in f16, packed two to a u32.
-    fn linear_f16_bias(x: FloatTensor<Self>, packed: IntTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
-        linear::composed::<Self>(x, host::unpack_f16::<Self>(packed), Some(bias))
+    /// See [`linear`]; packed weight.
+    fn linear_packed_bias(
+        x: FloatTensor<Self>,
+        words: IntTensor<Self>,
+        bias: FloatTensor<Self>,
+        layout: PackedLayout,
+    ) -> FloatTensor<Self> {
+        linear::composed::<Self>(x, host::unpack::<Self>(words, layout), Some(bias))
     }
 
     /// See [`embedding`]; weight in f32.
@@ -78,9 +87,9 @@ pub trait MoleOps: Backend {
         embedding::composed::<Self>(ids, weight)
     }
 
-    /// See [`embedding`]; weight in f16, packed two to a u32.
-    fn embedding_f16(ids: IntTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
-        embedding::composed_f16::<Self>(ids, packed)
+    /// See [`embedding`]; packed weight.
+    fn embedding_packed(ids: IntTensor<Self>, words: IntTensor<Self>, layout: PackedLayout) -> FloatTensor<Self> {
+        embedding::composed_packed::<Self>(ids, words, layout)
     }
 
     /// See [`rms_norm`].
@@ -160,9 +169,13 @@ pub trait MoleOps: Backend {
         linear::composed_backward_input::<Self>(dy, weight)
     }
 
-    /// The gradient of [`linear`] in x, `dy W`; weight in f16, packed two to a u32.
-    fn linear_backward_input_f16(dy: FloatTensor<Self>, packed: IntTensor<Self>) -> FloatTensor<Self> {
-        linear::composed_backward_input::<Self>(dy, host::unpack_f16::<Self>(packed))
+    /// The gradient of [`linear`] in x, `dy W`; packed weight.
+    fn linear_backward_input_packed(
+        dy: FloatTensor<Self>,
+        words: IntTensor<Self>,
+        layout: PackedLayout,
+    ) -> FloatTensor<Self> {
+        linear::composed_backward_input::<Self>(dy, host::unpack::<Self>(words, layout))
     }
 
     /// The gradient of [`linear`] in its weight, `dy^T x`.
@@ -336,13 +349,14 @@ pub trait MoleOps: Backend {
         cross_entropy::chunked::<Self>(hidden, cross_entropy::Output::F32(weight), targets)
     }
 
-    /// See [`cross_entropy`]; weight in f16, packed two to a u32.
-    fn cross_entropy_f16(
+    /// See [`cross_entropy`]; packed weight.
+    fn cross_entropy_packed(
         hidden: FloatTensor<Self>,
-        packed: IntTensor<Self>,
+        words: IntTensor<Self>,
         targets: IntTensor<Self>,
+        layout: PackedLayout,
     ) -> FloatTensor<Self> {
-        cross_entropy::chunked::<Self>(hidden, cross_entropy::Output::F16(packed), targets)
+        cross_entropy::chunked::<Self>(hidden, cross_entropy::Output::Packed(words, layout), targets)
     }
 
     /// Takes the logits of one chunk of the vocabulary, beginning at id `first`, into [`cross_entropy`]'s statistics.

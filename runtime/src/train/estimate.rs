@@ -74,6 +74,11 @@ impl TrainMemory {
         }
     }
 
+    /// All of it, were the weights as large as this.
+    fn with_weights(&self, weights: u64) -> u64 {
+        self.total() - self.weights + weights
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         self.weights + self.trained + self.layer_inputs + self.activations
@@ -95,8 +100,15 @@ impl TrainMemory {
         }
         let Some(offers) = device.memory_bytes.filter(|&memory| self.total() > memory) else { return Ok(()) };
         let way_out = match precision {
-            Precision::F32 if self.weights / 2 + self.total() - self.weights <= offers && self.weights > 0 => {
+            Precision::F32 if self.weights > 0 && self.with_weights(self.weights / 2) <= offers => {
                 "--weights f16 halves the weights and fits"
+            }
+            // 4.5 bits a weight.
+            Precision::F32 if self.weights > 0 && self.with_weights(self.weights / 7) <= offers => {
+                "--weights q4 makes the weights a seventh and fits"
+            }
+            Precision::F16 if self.with_weights(2 * self.weights / 7) <= offers => {
+                "--weights q4 makes the weights two sevenths and fits"
             }
             _ if self.weights + self.trained < offers => {
                 "lower train.micro_batch (raise train.accumulation) or max_length"

@@ -267,6 +267,15 @@ impl Checkpoint {
         convert::to_f16_pairs(&self.shards[info.shard].file, info)
     }
 
+    /// Reads a matrix some rows at a time, as f32. About 1 MiB of memory is used, and a row at least.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_f32`].
+    pub fn read_rows(&self, canonical: &str, take: impl FnMut(&[f32])) -> Result<()> {
+        let info = self.require(canonical)?;
+        convert::rows(&self.shards[info.shard].file, info, take)
+    }
+
     fn require(&self, canonical: &str) -> Result<&TensorInfo> {
         self.get(canonical)
             .ok_or_else(|| Error::TensorNames { missing: vec![canonical.to_owned()], unused: Vec::new() })

@@ -30,7 +30,7 @@ pub(super) fn to_f32(file: &ModelFile, info: &TensorInfo) -> Result<Vec<f32>> {
     let mut chunks = Chunks::new(file, info)?;
     for (chunk, into) in values.chunks_mut(CHUNK).enumerate() {
         chunks.read_f32(chunk, into)?;
-        check(info, chunk, into, f32::MAX)?;
+        check(info, chunk * CHUNK, into, f32::MAX)?;
     }
     Ok(values)
 }
@@ -52,16 +52,32 @@ pub(super) fn to_f16_pairs(file: &ModelFile, info: &TensorInfo) -> Result<Vec<u3
         let halves: &mut [f16] = bytemuck::cast_slice_mut::<u32, u16>(into).reinterpret_cast_mut();
         let floats = &mut floats[..halves.len()];
         chunks.read_f32(chunk, floats)?;
-        check(info, chunk, floats, f16::MAX.to_f32())?;
+        check(info, chunk * CHUNK, floats, f16::MAX.to_f32())?;
         halves.convert_from_f32_slice(floats);
     }
     Ok(pairs)
+}
+
+/// Shows `take` the values of a matrix, whole rows at a time; a tensor of more dimensions is flattened to its first.
+pub(super) fn rows(file: &ModelFile, info: &TensorInfo, mut take: impl FnMut(&[f32])) -> Result<()> {
+    let row = info.shape.iter().skip(1).product::<usize>().max(1);
+    let mut chunks = Chunks::of(file, info, (CHUNK / row).max(1) * row)?;
+    let mut values = allocate::<f32>(info, chunks.len.min(info.elements()))?;
+    for first in (0..info.elements()).step_by(chunks.len) {
+        let values = &mut values[..chunks.len.min(info.elements() - first)];
+        chunks.read_f32(first / chunks.len, values)?;
+        check(info, first, values, f32::MAX)?;
+        take(values);
+    }
+    Ok(())
 }
 
 /// A tensor's data, read chunk by chunk.
 struct Chunks<'a> {
     file: &'a ModelFile,
     info: &'a TensorInfo,
+    /// Values of a chunk.
+    len: usize,
     /// Bytes of one value.
     width: usize,
     /// One chunk of 16-bit values; f32 needs none.
@@ -70,6 +86,10 @@ struct Chunks<'a> {
 
 impl<'a> Chunks<'a> {
     fn new(file: &'a ModelFile, info: &'a TensorInfo) -> Result<Self> {
+        Self::of(file, info, CHUNK)
+    }
+
+    fn of(file: &'a ModelFile, info: &'a TensorInfo, len: usize) -> Result<Self> {
         let width = match info.dtype {
             Dtype::F32 => 4,
             Dtype::F16 | Dtype::BF16 => 2,
@@ -77,13 +97,13 @@ impl<'a> Chunks<'a> {
                 return Err(Error::TensorDtype { tensor: info.name_in_file.clone(), actual: format!("{other:?}") });
             }
         };
-        let halves = if width == 2 { vec![0; CHUNK.min(info.elements())] } else { Vec::new() };
-        Ok(Self { file, info, width, halves })
+        let halves = if width == 2 { vec![0; len.min(info.elements())] } else { Vec::new() };
+        Ok(Self { file, info, len, width, halves })
     }
 
     /// Fills `into`, which is as long as a chunk or the rest, with the values of this chunk.
     fn read_f32(&mut self, chunk: usize, into: &mut [f32]) -> Result<()> {
-        let offset = self.info.offset + (chunk * CHUNK * self.width) as u64;
+        let offset = self.info.offset + (chunk * self.len * self.width) as u64;
         if self.info.dtype == Dtype::F32 {
             return self.file.read_at(offset, bytemuck::cast_slice_mut(into));
         }
@@ -98,12 +118,12 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// Refuses the first value of a chunk that is not finite or larger than `most`.
-fn check(info: &TensorInfo, chunk: usize, values: &[f32], most: f32) -> Result<()> {
+/// Refuses the first value that is not finite or larger than `most`; `start` is the index of the first.
+fn check(info: &TensorInfo, start: usize, values: &[f32], most: f32) -> Result<()> {
     let Some(first) = values.iter().position(|value| value.is_nan() || value.abs() > most) else { return Ok(()) };
     let value = values[first];
     let hint = if value.is_finite() { NOT_F16 } else { NOT_FINITE };
-    Err(Error::TensorValue { tensor: info.name_in_file.clone(), index: chunk * CHUNK + first, value, hint })
+    Err(Error::TensorValue { tensor: info.name_in_file.clone(), index: start + first, value, hint })
 }
 
 /// Zeros; an error, not an abort, where the machine has no such block.

@@ -1,0 +1,232 @@
+//! Frozen weights that take less room than f32: their layout in memory, and the way there and back on the host.
+//!
+//! A matrix `[N, K]` is N rows of u32 words, each row for itself:
+//! - f16: K / 2 words, two values each, the even element in the low half (WGSL's `unpack2x16float`);
+//! - q8: K / 4 words of four signed bytes, then the scales of the row's blocks of 32 as pairs of f16; a value is
+//!   `scale * byte`;
+//! - q4: K / 8 words of eight nibbles, then the scales; a value is `scale * (nibble - 8)`. The low nibbles of a word's
+//!   bytes are its elements 0 to 3, the high ones 4 to 7, so that a mask and `unpack4xU8` yield four neighbours.
+//!
+//! Rows of q8 and q4 are padded to 4 words, so that they can be read as `vec4<u32>`. `shared/weight.wgsl` is the other
+//! side. Values and rounding are those of GGML's Q8_0 and Q4_0 (ggml-quants.c, quantize_row_q8_0_ref and
+//! quantize_row_q4_0_ref).
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+/// Values that share a scale.
+const BLOCK: usize = 32;
+
+/// How a packed weight stores its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackedFormat {
+    /// 16 bits a value.
+    F16,
+    /// 8.5 bits a value: signed bytes, and an f16 scale for each block of 32 along the input dimension.
+    Q8,
+    /// 4.5 bits a value: nibbles, and an f16 scale for each block of 32 along the input dimension.
+    Q4,
+}
+
+/// A format, and the length of the rows it is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedLayout {
+    /// How values are stored.
+    pub format: PackedFormat,
+    /// K, the values of a row.
+    pub in_features: usize,
+}
+
+impl PackedLayout {
+    /// `format` for rows of `in_features` values; `None` where it has no form for them: f16 wants an even number, q8 and
+    /// q4 a multiple of 32.
+    pub fn new(format: PackedFormat, in_features: usize) -> Option<Self> {
+        let unit = match format {
+            PackedFormat::F16 => 2,
+            PackedFormat::Q8 | PackedFormat::Q4 => BLOCK,
+        };
+        (in_features > 0 && in_features.is_multiple_of(unit)).then_some(Self { format, in_features })
+    }
+
+    /// Words of the row's values, without scales.
+    fn value_words(&self) -> usize {
+        match self.format {
+            PackedFormat::F16 => self.in_features / 2,
+            PackedFormat::Q8 => self.in_features / 4,
+            PackedFormat::Q4 => self.in_features / 8,
+        }
+    }
+
+    /// Words of a row.
+    pub fn row_words(&self) -> usize {
+        match self.format {
+            PackedFormat::F16 => self.value_words(),
+            PackedFormat::Q8 | PackedFormat::Q4 => {
+                (self.value_words() + (self.in_features / BLOCK).div_ceil(2)).next_multiple_of(4)
+            }
+        }
+    }
+
+    /// Appends whole rows of finite values, packed.
+    ///
+    /// # Panics
+    /// If `values` are not whole rows.
+    pub fn pack(&self, values: &[f32], into: &mut Vec<u32>) {
+        assert!(values.len().is_multiple_of(self.in_features), "whole rows");
+        for row in values.chunks_exact(self.in_features) {
+            let start = into.len();
+            into.resize(start + self.row_words(), 0);
+            let words = &mut into[start..];
+            if self.format == PackedFormat::F16 {
+                bytemuck::cast_slice_mut::<u32, f16>(words).convert_from_f32_slice(row);
+                continue;
+            }
+            let (words, scales) = words.split_at_mut(self.value_words());
+            let scales = bytemuck::cast_slice_mut::<u32, f16>(scales);
+            let block_words = words.chunks_exact_mut(self.value_words() * BLOCK / self.in_features);
+            for ((block, words), scale) in row.chunks_exact(BLOCK).zip(block_words).zip(scales) {
+                *scale = match self.format {
+                    PackedFormat::Q8 => pack_q8(block, words),
+                    _ => pack_q4(block, words),
+                };
+            }
+        }
+    }
+
+    /// The values of whole packed rows.
+    ///
+    /// # Panics
+    /// If `words` are not whole rows.
+    pub fn unpack(&self, words: &[u32]) -> Vec<f32> {
+        let rows = words.chunks_exact(self.row_words());
+        assert!(rows.remainder().is_empty(), "whole rows");
+        let mut values = vec![0.0; rows.len() * self.in_features];
+        for (words, row) in rows.zip(values.chunks_exact_mut(self.in_features)) {
+            self.unpack_row(words, row);
+        }
+        values
+    }
+
+    /// The values of one packed row.
+    pub(super) fn unpack_row(&self, words: &[u32], row: &mut [f32]) {
+        let (words, scales) = words.split_at(self.value_words());
+        if self.format == PackedFormat::F16 {
+            bytemuck::cast_slice::<u32, f16>(words).convert_to_f32_slice(row);
+            return;
+        }
+        let scales = bytemuck::cast_slice::<u32, f16>(scales);
+        let block_words = words.chunks_exact(self.value_words() * BLOCK / self.in_features);
+        for ((block, words), scale) in row.chunks_exact_mut(BLOCK).zip(block_words).zip(scales) {
+            let scale = scale.to_f32();
+            match self.format {
+                PackedFormat::Q8 => {
+                    let bytes: &[i8] = bytemuck::cast_slice(words);
+                    block.iter_mut().zip(bytes).for_each(|(value, &byte)| *value = scale * f32::from(byte));
+                }
+                _ => {
+                    for (eight, word) in block.chunks_exact_mut(8).zip(words) {
+                        let (low, high) = eight.split_at_mut(4);
+                        for ((low, high), byte) in low.iter_mut().zip(high).zip(word.to_le_bytes()) {
+                            *low = scale * (f32::from(byte & 15) - 8.0);
+                            *high = scale * (f32::from(byte >> 4) - 8.0);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A block's bytes; returns its scale.
+fn pack_q8(block: &[f32], words: &mut [u32]) -> f16 {
+    let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let scale = largest / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let bytes: &mut [i8] = bytemuck::cast_slice_mut(words);
+    bytes.iter_mut().zip(block).for_each(|(byte, value)| *byte = (value * inverse).round() as i8);
+    f16::from_f32(scale)
+}
+
+/// A block's nibbles; returns its scale. The value of the largest magnitude becomes -8, which has no positive twin, so
+/// the scale carries its sign.
+fn pack_q4(block: &[f32], words: &mut [u32]) -> f16 {
+    let largest =
+        block.iter().fold(0.0f32, |largest, &value| if value.abs() > largest.abs() { value } else { largest });
+    let scale = largest / -8.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let nibble = |value: f32| ((value * inverse + 8.5) as u32).min(15);
+    for (eight, word) in block.chunks_exact(8).zip(words) {
+        *word = (0..4).fold(0, |word, i| word | (nibble(eight[i]) | nibble(eight[4 + i]) << 4) << (8 * i));
+    }
+    f16::from_f32(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(len: usize) -> Vec<f32> {
+        (0..len).map(|i| (i as f32 * 0.7).sin() * (1.0 + i as f32 / 50.0)).collect()
+    }
+
+    fn round_trip(format: PackedFormat, values: &[f32], in_features: usize) -> Vec<f32> {
+        let layout = PackedLayout::new(format, in_features).expect("has a form");
+        let mut words = Vec::new();
+        layout.pack(values, &mut words);
+        assert_eq!(words.len(), values.len() / in_features * layout.row_words());
+        layout.unpack(&words)
+    }
+
+    #[test]
+    fn a_value_comes_back_within_half_a_step_of_its_block() {
+        for in_features in [32, 64, 96, 352] {
+            let values = wave(3 * in_features);
+            for (format, steps) in [(PackedFormat::Q8, 127.0), (PackedFormat::Q4, 8.0)] {
+                let back = round_trip(format, &values, in_features);
+                for (block, back) in values.chunks(BLOCK).zip(back.chunks(BLOCK)) {
+                    let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+                    // Half a step; q4's other end has a whole one. The scale is rounded to f16.
+                    let step = largest / steps * if format == PackedFormat::Q4 { 1.0 } else { 0.5 };
+                    for (value, back) in block.iter().zip(back) {
+                        assert!((value - back).abs() <= step + largest * 1e-3, "{format:?}: {value} became {back}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn known_blocks_have_ggmls_values() {
+        // -8 .. 7 times 0.5: every nibble once, twice over.
+        let exact: Vec<f32> = (0..32).map(|i| ((i % 16) as f32 - 8.0) * 0.5).collect();
+        assert_eq!(round_trip(PackedFormat::Q4, &exact, 32), exact);
+        // The largest magnitude is positive: the scale is negative.
+        let mirrored: Vec<f32> = exact.iter().map(|value| -value).collect();
+        assert_eq!(round_trip(PackedFormat::Q4, &mirrored, 32), mirrored);
+        let bytes: Vec<f32> = (0..32).map(|i| (i * 8 - 127) as f32 * 0.25).collect();
+        assert_eq!(round_trip(PackedFormat::Q8, &bytes, 32), bytes);
+    }
+
+    #[test]
+    fn zeros_stay_zeros() {
+        for format in [PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4] {
+            assert_eq!(round_trip(format, &[0.0; 64], 64), [0.0; 64], "{format:?}");
+        }
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_have_no_layout() {
+        assert!(PackedLayout::new(PackedFormat::F16, 3).is_none());
+        assert!(PackedLayout::new(PackedFormat::Q8, 48).is_none());
+        assert!(PackedLayout::new(PackedFormat::Q4, 0).is_none());
+    }
+
+    #[test]
+    fn the_bytes_are_those_promised() {
+        let bits = |format| {
+            let layout = PackedLayout::new(format, 4096).expect("has a form");
+            layout.row_words() as f64 * 32.0 / 4096.0
+        };
+        assert_eq!([PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4].map(bits), [16.0, 8.5, 4.5]);
+    }
+}
