@@ -87,6 +87,11 @@ pub fn pick(choice: DeviceChoice, gpus: &[AdapterReport]) -> Result<Option<usize
     }
 }
 
+/// Whether tensors on `device` are in the CPU's memory.
+pub fn is_cpu(device: &Device) -> bool {
+    device.clone().inner() == Device::flex()
+}
+
 /// The wgpu handles behind a GPU device, to share with a window.
 pub type GpuHandles = WgpuSetup;
 

@@ -1,23 +1,22 @@
 //! The reply, token by token.
 //!
-//! Position, last token, tokens seen and the sampler's step live in device buffers: a step uploads nothing. On a GPU the
-//! next step is launched before the last token is read, so neither side waits for the other.
+//! A step uploads nothing. On a GPU the next step is launched before the last token is read, so that neither side waits
+//! for the other.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-use burn::tensor::{Int, Tensor};
 use serde::Serialize;
 use web_time::Instant;
 
 use super::prompt::{Prompt, Slot};
 use super::routing::{Recorder, RoutingRecord};
 use super::session::Session;
-use crate::device::{breathe, read_ints};
+use super::steps::Steps;
+use crate::device::breathe;
 use crate::error::{Error, Result};
 use crate::model::Llava;
-use crate::nn::{KvCache, Routing};
-use crate::ops::{NO_TOKEN, SampleParams, SampleState, sample};
+use crate::ops::{DecodedToken, NO_TOKEN, SampleParams, SampleState};
 
 /// How a reply is made.
 #[derive(Clone, Debug)]
@@ -81,13 +80,6 @@ pub enum Progress {
     Token(u32),
     /// Where the positions went that follow those told before: of the prompt, then of the reply.
     Routed(RoutingRecord),
-}
-
-/// One decode step's state on the device.
-struct Step {
-    token: Tensor<1, Int>,
-    position: Tensor<1, Int>,
-    sampler: SampleState,
 }
 
 /// Answers `prompt`. `on_progress` is told of every piece of the prompt and every token as it is read, and may stop the
@@ -163,20 +155,22 @@ async fn decode(
     }
 
     let sampler = SampleState::new(model.config.text.vocab_size, &prompt.ids, params.seed, model.device());
-    let mut step = pick(model, hidden, model.position(prompt_len), sampler, params.sample);
+    let cache = session.cache.as_mut().expect("made by the prefill");
+    let (mut steps, first) = Steps::new(model, cache, prompt_len, hidden, sampler, params.sample);
     let mut launched = 1;
-    let mut unread = VecDeque::from([step.token.clone()]);
+    let mut unread = VecDeque::from([first]);
     let mut token_ids: Vec<u32> = Vec::new();
     let mut first_token = start;
-    let cache = session.cache.as_mut().expect("made by the prefill");
     let stop_reason = loop {
         while unread.len() <= params.lookahead && launched < limit {
-            step = advance(model, cache, step, params.sample, recorder.as_deref_mut().map(Recorder::pass));
+            unread.push_back(steps.advance(model, cache, recorder.as_deref_mut())?);
             launched += 1;
-            unread.push_back(step.token.clone());
         }
         let Some(token) = unread.pop_front() else { break at_limit };
-        let id = read_ints(token).await?[0];
+        let DecodedToken { token: id, routing } = token.await?;
+        if let (Some(recorder), Some((probs, index))) = (recorder.as_deref_mut(), routing) {
+            recorder.single(probs, index);
+        }
         if token_ids.is_empty() {
             first_token = Instant::now();
         }
@@ -202,6 +196,14 @@ async fn decode(
         }
         breathe().await;
     };
+    // A step that ran ahead may have fed the last token.
+    if let Some(recorder) = recorder {
+        for token in unread {
+            if let Some((probs, index)) = token.await?.routing {
+                recorder.single(probs, index);
+            }
+        }
+    }
     // Every token but the newest launched one was fed to the cache.
     let fed = token_ids.len().min(launched - 1);
     session.filled.extend(token_ids[..fed].iter().map(|&id| Slot::Token(i64::from(id))));
@@ -214,30 +216,4 @@ async fn decode(
         tokens_per_second: if later > 0 { later as f64 / decode_seconds } else { 0.0 },
     };
     Ok(done(token_ids, stop_reason, timings))
-}
-
-/// Feeds the last token and draws the next.
-fn advance(
-    model: &Llava,
-    cache: &mut KvCache,
-    step: Step,
-    params: SampleParams,
-    routing: Option<&mut Vec<Routing>>,
-) -> Step {
-    let x = model.text.embed(step.token);
-    let hidden = model.text.forward(x, cache, &step.position, routing);
-    pick(model, hidden, step.position + 1, step.sampler, params)
-}
-
-/// Draws from the logits of `hidden: [1, 1, d_model]`; the token drawn will stand at `position`.
-fn pick(
-    model: &Llava,
-    hidden: Tensor<3>,
-    position: Tensor<1, Int>,
-    sampler: SampleState,
-    params: SampleParams,
-) -> Step {
-    let logits = model.text.logits(hidden).flatten(0, 2);
-    let (token, sampler) = sample(logits, sampler, params);
-    Step { token, position, sampler }
 }

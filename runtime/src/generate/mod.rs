@@ -4,6 +4,7 @@ mod decode;
 mod prompt;
 mod routing;
 mod session;
+mod steps;
 
 pub use decode::{GenerateParams, Generated, Progress, StopReason, Timings, generate, generate_with_routing};
 pub use prompt::{Position, Prompt, PromptImage, check_length};

@@ -45,8 +45,10 @@ impl RoutingRecord {
 /// Collects what the passes of one sequence hand out.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    /// Pass by pass, the layers' routing, from the first that was not read yet.
+    /// Pass by pass, from the first that was not read yet.
     passes: VecDeque<Vec<Routing>>,
+    /// Single positions that came with their tokens, behind all passes.
+    singles: VecDeque<RoutingRecord>,
     /// Positions that were read.
     read: usize,
 }
@@ -58,9 +60,27 @@ impl Recorder {
         self.passes.back_mut().expect("it was just pushed")
     }
 
+    /// Takes in where one position went, that follows all before: probabilities `[layers, experts]`, experts `[layers]`.
+    pub(super) fn single(&mut self, probs: Vec<f32>, index: Vec<i32>) {
+        let layers = index.len();
+        self.singles.push_back(RoutingRecord { layers, tokens: 1, experts: probs.len() / layers.max(1), probs, index });
+    }
+
     /// Reads what was not read yet, of the sequence's first `tokens` positions (steps may have run ahead of the reply's
     /// end); `None` where there is nothing, or the model has no experts.
     pub(super) async fn read_to(&mut self, tokens: usize) -> Result<Option<RoutingRecord>> {
+        let mut parts: Vec<RoutingRecord> = self.read_passes(tokens).await?.into_iter().collect();
+        while self.passes.is_empty()
+            && self.read < tokens
+            && let Some(single) = self.singles.pop_front()
+        {
+            self.read += 1;
+            parts.push(single);
+        }
+        Ok(RoutingRecord::join(&parts))
+    }
+
+    async fn read_passes(&mut self, tokens: usize) -> Result<Option<RoutingRecord>> {
         let layers = self.passes.front().map_or(0, Vec::len);
         let (mut probs, mut index) = (vec![Vec::new(); layers], vec![Vec::new(); layers]);
         let mut found = 0;

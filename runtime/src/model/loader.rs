@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
-use crate::device::breathe;
+use crate::device::{breathe, is_cpu};
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
 use crate::ops::{PackedFormat, PackedLayout, PackedWeight, Weight};
@@ -122,17 +122,53 @@ impl<'a> Loader<'a> {
         let weight = match self.precision.layout(columns) {
             Some(layout) => {
                 let words = self.packed(name, layout, rows)?;
-                let words = TensorData::new(words, [rows, layout.row_words()]);
-                let words = self.upload(words, |data, device| Tensor::from_data(data, (device, DType::U32)));
-                Weight::Packed(PackedWeight { words, layout })
+                self.upload_packed(words, layout, rows)
             }
             None => {
-                let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
-                Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
+                let values = self.checkpoint.read_f32(name)?;
+                self.upload_f32(values, [rows, columns])
             }
         };
         self.advance(name).await?;
         Ok(weight)
+    }
+
+    /// The matrices `{name}.weight`, all with rows of one length, each by itself; on a GPU also as one, of which they are
+    /// parts, so that one kernel can read them all. It takes no memory beside theirs.
+    ///
+    /// # Errors
+    /// Whatever reading the tensors can cause.
+    pub async fn joined<const N: usize>(&mut self, names: [String; N]) -> Result<([Linear; N], Option<Weight>)> {
+        let mut linears = Vec::with_capacity(N);
+        if is_cpu(self.device) {
+            for name in &names {
+                linears.push(self.linear(name).await?);
+            }
+            return Ok((linears.try_into().expect("one for each name"), None));
+        }
+        let names = names.map(|name| format!("{name}.weight"));
+        let dims = names.each_ref().map(|name| self.matrix_dims(name));
+        let (rows, [_, columns]) = (dims.iter().map(|dims| dims[0]).sum(), dims[0]);
+        let layout = self.precision.layout(columns);
+        let (mut words, mut values) = (Vec::new(), Vec::new());
+        for (name, [rows, _]) in names.iter().zip(dims) {
+            self.checkpoint.fetch(name).await?;
+            match layout {
+                Some(layout) => words.append(&mut self.packed(name, layout, rows)?),
+                None => values.append(&mut self.checkpoint.read_f32(name)?),
+            }
+            self.advance(name).await?;
+        }
+        let whole = match layout {
+            Some(layout) => self.upload_packed(words, layout, rows),
+            None => self.upload_f32(values, [rows, columns]),
+        };
+        let mut start = 0;
+        for [rows, _] in dims {
+            linears.push(Linear { weight: whole.rows(start, rows), bias: None });
+            start += rows;
+        }
+        Ok((linears.try_into().expect("one for each name"), Some(whole)))
     }
 
     /// A matrix in f32 whatever the precision.
@@ -217,6 +253,17 @@ impl<'a> Loader<'a> {
     fn matrix_dims(&self, name: &str) -> [usize; 2] {
         let shape = &self.checkpoint.get(name).expect("the checkpoint was checked against the config").shape;
         [shape[0], shape[1..].iter().product()]
+    }
+
+    fn upload_packed(&self, words: Vec<u32>, layout: PackedLayout, rows: usize) -> Weight {
+        let words = TensorData::new(words, [rows, layout.row_words()]);
+        let words = self.upload(words, |data, device| Tensor::from_data(data, (device, DType::U32)));
+        Weight::Packed(PackedWeight { words, layout })
+    }
+
+    fn upload_f32(&self, values: Vec<f32>, dims: [usize; 2]) -> Weight {
+        let values = TensorData::new(values, dims);
+        Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
     }
 
     /// Weights stay for good, so each gets an allocation of its own size instead of a slice of a growing pool.

@@ -49,6 +49,12 @@ impl KvCache {
 }
 
 impl LayerKv {
+    /// Keys and values as they lie, `[batch, capacity, kv_heads, head_dim]` each, to be written from outside. Drop both
+    /// before the next [`LayerKv::append`].
+    pub fn tensors(&self) -> [Tensor<4>; 2] {
+        self.tensors.clone().expect("put back at the end of every append")
+    }
+
     /// Writes `k`, `v: [batch, tokens, kv_heads, head_dim]` at `position: [1]` and returns the whole cache,
     /// `[batch, capacity, kv_heads, head_dim]` each. Drop both before the next call.
     pub fn append(&mut self, k: Tensor<4>, v: Tensor<4>, position: &Tensor<1, Int>) -> [Tensor<4>; 2] {

@@ -43,6 +43,42 @@ impl Weight {
             Self::Packed(packed) => [packed.words.dims()[0], packed.layout.in_features],
         }
     }
+
+    /// `count` rows from `first` on; on a GPU the same memory, where they begin and end at whole bindings.
+    pub fn rows(&self, first: usize, count: usize) -> Self {
+        match self {
+            Self::F32(weight) => Self::F32(weight.clone().narrow(0, first, count)),
+            Self::Packed(packed) => {
+                let words = packed.words.clone().narrow(0, first, count);
+                Self::Packed(PackedWeight { words, layout: packed.layout })
+            }
+        }
+    }
+
+    /// Weights of one kind and with rows of one length, one below the other.
+    ///
+    /// # Panics
+    /// If they are of several kinds.
+    pub fn cat(parts: &[&Self]) -> Self {
+        let packed: Vec<_> = parts
+            .iter()
+            .filter_map(|part| match part {
+                Self::Packed(packed) => Some(packed),
+                Self::F32(_) => None,
+            })
+            .collect();
+        let Some(first) = packed.first() else {
+            let f32 = |part: &&Self| match part {
+                Self::F32(weight) => weight.clone(),
+                Self::Packed(_) => unreachable!("none is packed"),
+            };
+            return Self::F32(Tensor::cat(parts.iter().map(f32).collect(), 0));
+        };
+        let same = packed.len() == parts.len() && packed.iter().all(|part| part.layout == first.layout);
+        assert!(same, "weights of several kinds cannot be one");
+        let words = Tensor::cat(packed.iter().map(|part| part.words.clone()).collect(), 0);
+        Self::Packed(PackedWeight { words, layout: first.layout })
+    }
 }
 
 /// `y = x W^T + b`.

@@ -163,8 +163,20 @@ pub(super) fn kernel(
     params: SampleParams,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
     let logits = contiguous(logits);
-    let [vocab] = logits.shape().dims();
     let token = output(&logits, [1], DType::I32);
+    launch_into(&logits, &seen, &state, &token, params);
+    (token, seen, state)
+}
+
+/// Draws into `token: [1]`.
+pub(super) fn launch_into(
+    logits: &CubeTensor,
+    seen: &CubeTensor,
+    state: &CubeTensor,
+    token: &CubeTensor,
+    params: SampleParams,
+) {
+    let [vocab] = logits.shape().dims();
     let words = sample_wgsl::Params {
         vocab: vocab as u32,
         top_k: params.top_k,
@@ -173,6 +185,5 @@ pub(super) fn kernel(
         repetition_penalty: params.repetition_penalty,
     }
     .words();
-    launch(&sample_wgsl::PLAIN, &[&logits, &seen, &state, &token], words, 1);
-    (token, seen, state)
+    launch(&sample_wgsl::PLAIN, &[logits, seen, state, token], words, 1);
 }

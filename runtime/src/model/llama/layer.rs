@@ -6,7 +6,7 @@ use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use crate::model::parameters::{ParameterVisitor, Parameters, visit_linear, visit_rms_norm};
 use crate::nn::{LayerKv, LoraLinear, MoleExperts, Noise, RmsNorm, Routing};
-use crate::ops::{AttentionMask, attention, rotary, swiglu};
+use crate::ops::{AttentionMask, Weight, attention, rotary, swiglu};
 
 /// A transformer layer.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub(super) struct LlamaAttention {
     pub(super) k_proj: LoraLinear,
     pub(super) v_proj: LoraLinear,
     pub(super) o_proj: LoraLinear,
+    /// The weights of q, k and v in one, while they are parts of it.
+    pub(super) qkv: Option<Weight>,
     pub(super) num_attention_heads: usize,
     pub(super) num_key_value_heads: usize,
     pub(super) head_dim: usize,
@@ -33,6 +35,8 @@ pub(super) struct LlamaMlp {
     pub(super) gate_proj: LoraLinear,
     pub(super) up_proj: LoraLinear,
     pub(super) down_proj: LoraLinear,
+    /// The weights of gate and up in one, while they are parts of it.
+    pub(super) gate_up: Option<Weight>,
     pub(super) experts: Option<MoleExperts>,
 }
 
@@ -101,6 +105,9 @@ impl LlamaLayer {
     pub fn visit(&mut self, parameters: Parameters, name: &str, visitor: &mut impl ParameterVisitor) {
         match parameters {
             Parameters::Weights => {
+                // Each weight may be replaced: they are no parts of a whole any more.
+                self.self_attn.qkv = None;
+                self.mlp.gate_up = None;
                 visit_rms_norm(&mut self.input_layernorm, &format!("{name}.input_layernorm"), visitor);
                 for (part, projection) in self.projections() {
                     visit_linear(&mut projection.base, &format!("{name}.{part}"), visitor);

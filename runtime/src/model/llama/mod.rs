@@ -2,6 +2,7 @@
 //!
 //! Fields are named as in the checkpoint. Source: transformers `modeling_llama.py`; Touvron et al. 2023, arXiv 2307.09288.
 
+mod decode;
 mod layer;
 
 pub use layer::{LlamaLayer, Packing};
@@ -53,25 +54,30 @@ impl Llama {
         let mut layers = Vec::with_capacity(config.num_hidden_layers);
         for index in 0..config.num_hidden_layers {
             let name = |part: &str| format!("{}.{part}", layer_name(index));
-            layers.push(LlamaLayer {
-                input_layernorm: loader.rms_norm(&name("input_layernorm"), eps).await?,
-                self_attn: LlamaAttention {
-                    q_proj: adapted(&name("self_attn.q_proj"), loader).await?,
-                    k_proj: adapted(&name("self_attn.k_proj"), loader).await?,
-                    v_proj: adapted(&name("self_attn.v_proj"), loader).await?,
-                    o_proj: adapted(&name("self_attn.o_proj"), loader).await?,
-                    num_attention_heads: config.num_attention_heads,
-                    num_key_value_heads: config.num_key_value_heads,
-                    head_dim: config.head_dim,
-                },
-                post_attention_layernorm: loader.rms_norm(&name("post_attention_layernorm"), eps).await?,
-                mlp: LlamaMlp {
-                    gate_proj: adapted(&name("mlp.gate_proj"), loader).await?,
-                    up_proj: adapted(&name("mlp.up_proj"), loader).await?,
-                    down_proj: adapted(&name("mlp.down_proj"), loader).await?,
-                    experts: None,
-                },
-            });
+            let input_layernorm = loader.rms_norm(&name("input_layernorm"), eps).await?;
+            let ([q_proj, k_proj, v_proj], qkv) =
+                loader.joined(["q", "k", "v"].map(|part| name(&format!("self_attn.{part}_proj")))).await?;
+            let self_attn = LlamaAttention {
+                q_proj: LoraLinear::new(q_proj),
+                k_proj: LoraLinear::new(k_proj),
+                v_proj: LoraLinear::new(v_proj),
+                o_proj: LoraLinear::new(loader.linear(&name("self_attn.o_proj")).await?),
+                qkv,
+                num_attention_heads: config.num_attention_heads,
+                num_key_value_heads: config.num_key_value_heads,
+                head_dim: config.head_dim,
+            };
+            let post_attention_layernorm = loader.rms_norm(&name("post_attention_layernorm"), eps).await?;
+            let ([gate_proj, up_proj], gate_up) =
+                loader.joined(["gate", "up"].map(|part| name(&format!("mlp.{part}_proj")))).await?;
+            let mlp = LlamaMlp {
+                gate_proj: LoraLinear::new(gate_proj),
+                up_proj: LoraLinear::new(up_proj),
+                down_proj: LoraLinear::new(loader.linear(&name("mlp.down_proj")).await?),
+                gate_up,
+                experts: None,
+            };
+            layers.push(LlamaLayer { input_layernorm, self_attn, post_attention_layernorm, mlp });
         }
         let norm = loader.rms_norm(&format!("{PREFIX}.norm"), eps).await?;
         let rotary = rotary_table(config.max_position_embeddings, config.head_dim, config.rope_theta, loader.device());
@@ -131,10 +137,6 @@ impl Llama {
 /// The name of a layer in a checkpoint.
 pub fn layer_name(index: usize) -> String {
     format!("{PREFIX}.layers.{index}")
-}
-
-async fn adapted(name: &str, loader: &mut Loader<'_>) -> Result<LoraLinear> {
-    Ok(LoraLinear::new(loader.linear(name).await?))
 }
 
 impl LlamaEnds {

@@ -1,0 +1,251 @@
+//! Decoding one token after the other on a GPU: the whole step, from the last token to the next, as a fixed sequence of
+//! fused kernels over fixed buffers, captured once and replayed for every token.
+//!
+//! A layer takes at most eight launches, adapters and experts included:
+//! 1. norm; queries, keys and values; the narrow halves of their adapters (`decode_in`)
+//! 2. wide halves, rotary positions, the cache's new entry, attention over splits of the keys (`decode_attend`)
+//! 3. the splits joined; the narrow half of the output's adapter (`decode_combine`)
+//! 4. output projection, its wide half, residual (`decode_out`)
+//! 5. norm; router; gate and up; the narrow halves of the routed expert (`decode_in`)
+//! 6. wide halves, SwiGLU (`decode_swiglu`)
+//! 7. down projection, residual; the narrow half of the routed expert (`decode_out`)
+//! 8. its wide half (`decode_add`)
+//!
+//! 3 is left out where there is one split and no adapter on the output, 8 where there is no adapter on the down
+//! projection. The plain path, operation by operation, is the oracle: both yield the same tokens.
+
+mod layer;
+mod stack;
+
+pub use stack::{DecodeLayer, DecodeStack, LowRank, Router};
+
+use std::future::Future;
+use std::task::{Context, Poll, Waker};
+
+use burn::tensor::{DType, Int, Tensor};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::client::Graph;
+use cubecl::server::Handle;
+use mole_shaders::{decode_in as in_wgsl, embedding as embedding_wgsl};
+
+use super::launch::{launch, output, per_element};
+use super::sample::{self, SampleParams, SampleState};
+use super::{Kernels, PackedFormat, PackedLayout, Weight};
+use crate::error::{Error, Result};
+use layer::{Buffers, Layer};
+
+/// What a step yields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecodedToken {
+    /// The token, or [`super::NO_TOKEN`].
+    pub token: i32,
+    /// Where the token that was fed went, if the stack has a router: probabilities `[layers, experts]`, row major, and the
+    /// experts `[layers]`.
+    pub routing: Option<(Vec<f32>, Vec<i32>)>,
+}
+
+/// A decode step, ready to be run again and again. While it lives, nothing else may use the cache or the sampler's state.
+pub struct Decoder {
+    layers: Vec<Layer>,
+    buffers: Buffers,
+    embed: PackedCube,
+    norm: CubeTensor,
+    output: PackedCube,
+    seen: CubeTensor,
+    rng: CubeTensor,
+    params: SampleParams,
+    eps: f32,
+    graph: Captured,
+}
+
+/// How far capturing is.
+enum Captured {
+    /// The first step runs launch by launch; it warms the kernels and the memory up.
+    NotYet,
+    /// Recorded.
+    Graph(Graph),
+    /// The device cannot.
+    Never,
+}
+
+/// A weight's buffer and how to read it.
+struct PackedCube {
+    buffer: CubeTensor,
+    layout: Option<PackedLayout>,
+    rows: u32,
+    columns: u32,
+}
+
+impl PackedCube {
+    fn of(weight: &Weight) -> Option<Self> {
+        let [rows, columns] = weight.dims().map(|dim| dim as u32);
+        let (buffer, layout) = match weight {
+            Weight::F32(weight) => (cube(weight)?, None),
+            Weight::Packed(packed) => (cube_int(&packed.words)?, Some(packed.layout)),
+        };
+        Some(Self { buffer, layout, rows, columns })
+    }
+
+    /// The variant of a kernel for this weight, from those for f32, f16, q8 and q4.
+    fn variant<T: Copy>(&self, [f32, f16, q8, q4]: [T; 4]) -> T {
+        match self.layout.map(|layout| layout.format) {
+            None => f32,
+            Some(PackedFormat::F16) => f16,
+            Some(PackedFormat::Q8) => q8,
+            Some(PackedFormat::Q4) => q4,
+        }
+    }
+}
+
+fn cube<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
+    tensor.clone().try_into_primitive::<CubeBackend>().ok().map(super::launch::contiguous)
+}
+
+fn cube_int<const D: usize>(tensor: &Tensor<D, Int>) -> Option<CubeTensor> {
+    tensor.clone().try_into_primitive::<CubeBackend>().ok().map(super::launch::contiguous)
+}
+
+/// The kernels of `decode_in`.
+const IN: [&mole_shaders::Kernel; 4] = [&in_wgsl::PLAIN, &in_wgsl::W_F16, &in_wgsl::W_Q8, &in_wgsl::W_Q4];
+
+impl Decoder {
+    /// A decoder for `stack`, whose cache holds the positions before `position`, where the first token to feed will stand.
+    ///
+    /// `None` where the plain path has to do: on the CPU, with [`Kernels::Plain`], and for shapes the fused kernels do not
+    /// take (see [`DecodeStack::fits`]).
+    pub fn new(stack: &DecodeStack, position: usize, sampler: SampleState, params: SampleParams) -> Option<Self> {
+        if Kernels::chosen() == Kernels::Plain || !stack.fits() {
+            return None;
+        }
+        let norm = cube(&stack.norm)?;
+        let layers = stack.layers.iter().map(|layer| Layer::of(layer, stack)).collect::<Option<Vec<_>>>()?;
+        let buffers = Buffers::new(&norm, stack, position);
+        Some(Self {
+            layers,
+            buffers,
+            embed: PackedCube::of(&stack.embed)?,
+            norm,
+            output: PackedCube::of(&stack.output)?,
+            seen: cube_int(&sampler.seen)?,
+            rng: cube_int(&sampler.rng)?,
+            params,
+            eps: stack.eps,
+            graph: Captured::NotYet,
+        })
+    }
+
+    /// Feeds `token: [1]` (i32) and draws the next.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn first(&mut self, token: &Tensor<1, Int>) -> Result<impl Future<Output = Result<DecodedToken>> + use<>> {
+        let token = cube_int(token).ok_or_else(|| Error::Device("the token is not on the decoder's device".into()))?;
+        let client = self.norm.client.clone();
+        // Capturing starts before the warm-up run.
+        let prepared = client.graph_prepare().is_ok();
+        self.launch_all(&token);
+        self.graph = Captured::Never;
+        if prepared && client.start_capture().is_ok() {
+            self.launch_all(&self.buffers.token);
+            match client.stop_capture() {
+                Ok(graph) => self.graph = Captured::Graph(graph),
+                Err(error) => log::warn!("decoding without a captured graph: {error:?}"),
+            }
+        }
+        Ok(self.read())
+    }
+
+    /// Feeds the last token drawn and draws the next.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub fn next(&mut self) -> Result<impl Future<Output = Result<DecodedToken>> + use<>> {
+        match &self.graph {
+            Captured::Graph(graph) => {
+                // SAFETY: every buffer the recorded launches bind is owned by `self` (weights, cache, sampler state and
+                // scratch are kept as handles), so it is alive; launches, replays and reads go through clients of one
+                // stream, and the caller lends the cache and the sampler's state for as long as `self` lives.
+                unsafe { graph.replay() }
+                    .map_err(|error| Error::Device(format!("a decode step failed: {error:?}; use --kernels plain")))?;
+            }
+            _ => self.launch_all(&self.buffers.token),
+        }
+        Ok(self.read())
+    }
+
+    /// Whether steps are replayed from a captured graph.
+    pub fn is_captured(&self) -> bool {
+        matches!(self.graph, Captured::Graph(_))
+    }
+
+    /// The whole step, launch by launch.
+    fn launch_all(&self, token: &CubeTensor) {
+        let buffers = &self.buffers;
+        let params = embedding_wgsl::Params { tokens: 1, vocab: self.embed.rows, d_model: self.embed.columns }.words();
+        let embed = self.embed.variant([
+            &embedding_wgsl::ADVANCE,
+            &embedding_wgsl::W_F16_ADVANCE,
+            &embedding_wgsl::W_Q8_ADVANCE,
+            &embedding_wgsl::W_Q4_ADVANCE,
+        ]);
+        let bindings = [token, &self.embed.buffer, &buffers.x, &buffers.position];
+        launch(embed, &bindings, params, per_element(self.embed.columns as usize));
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.launch(buffers, &buffers.routing_of(index));
+        }
+        let output = &self.output;
+        let params = in_wgsl::Params {
+            d_model: output.columns,
+            rows: output.rows,
+            rank_1: 0,
+            rank_2: 0,
+            experts: 1,
+            gated: 0,
+            eps: self.eps,
+        };
+        let none = &buffers.none;
+        let (x, logits, routing) = (&buffers.x, &buffers.logits, &buffers.none_too);
+        let bindings = [x, &self.norm, &output.buffer, none, none, none, logits, routing];
+        launch(output.variant(IN), &bindings, params.words(), output.rows.div_ceil(4));
+        sample::launch_into(&buffers.logits, &self.seen, &self.rng, &buffers.token, self.params);
+    }
+
+    /// The step's result. The copy is ordered behind the step here, not when the future is polled.
+    fn read(&self) -> impl Future<Output = Result<DecodedToken>> + use<> {
+        let routed = self.buffers.experts.is_some();
+        let mut handles: Vec<Handle> = vec![self.buffers.token.handle.clone()];
+        handles.extend(routed.then(|| self.buffers.routing.handle.clone()));
+        let client = self.norm.client.clone();
+        let mut read = Box::pin(async move { client.read_async(handles).await });
+        // A future begins when it is first polled: now.
+        let early = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let (experts, stride, layers) = (self.buffers.experts, self.buffers.routing_stride, self.layers.len());
+        async move {
+            let bytes = match early {
+                Poll::Ready(bytes) => bytes,
+                Poll::Pending => read.await,
+            };
+            let bytes = bytes.map_err(|error| Error::Device(format!("a decode step failed: {error:?}")))?;
+            let token = bytemuck::pod_read_unaligned::<i32>(&bytes[0][..4]);
+            let routing = experts.map(|experts| {
+                let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes[1][..4 * layers * stride]);
+                let rows = || values.chunks_exact(stride);
+                let probs = rows().flat_map(|row| row[..experts].iter().copied()).collect();
+                (probs, rows().map(|row| row[experts] as i32).collect())
+            });
+            Ok(DecodedToken { token, routing })
+        }
+    }
+}
+
+/// A buffer beside `like` with these f32 values.
+fn filled(like: &CubeTensor, values: &[f32]) -> CubeTensor {
+    let buffer = like.client.create_from_slice(bytemuck::cast_slice(values));
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), [values.len()].into(), buffer, DType::F32)
+}
+
+/// An uninitialised buffer of `len` f32.
+fn scratch(like: &CubeTensor, len: u32) -> CubeTensor {
+    output(like, [len.max(4) as usize], DType::F32)
+}

@@ -1,0 +1,36 @@
+// y = x + scale g B_e h, h behind x: the wide half of the down projection's adapter. N features, R rank, E experts, e and g
+// the routed expert and its factor. One thread per element of y.
+#import grid
+
+@group(0) @binding(0) var<storage, read_write> x: array<f32>; // [N], then [R]
+@group(0) @binding(1) var<storage, read_write> b: array<f32>; // [E, N, R]
+@group(0) @binding(2) var<storage, read_write> routing: array<f32>; // [E + 2], see `decode_in.wgsl`
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [N]
+@group(0) @binding(4) var<uniform> params: Params;
+
+struct Params {
+    rows: u32, // N
+    rank: u32, // R
+    experts: u32, // E; 1: no router
+    scale: f32,
+}
+
+#import routed
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = workgroup_index(workgroup, count) * 64u + thread;
+    if (i >= params.rows) {
+        return;
+    }
+    let row = routed_expert() * params.rows + i;
+    var sum = 0.0;
+    for (var j = 0u; j < params.rank; j++) {
+        sum += b[row * params.rank + j] * x[params.rows + j];
+    }
+    y[i] = x[i] + params.scale * routed_factor() * sum;
+}

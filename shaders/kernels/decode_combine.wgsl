@@ -1,0 +1,70 @@
+// Joins the splits of one token's attention: z_h = sum_s w_hs y_hs, w the softmax over s of the splits' logarithms of sums;
+// and behind it h = A z, the narrow half of the output projection's adapter. H heads, S splits, Dh head width, R rank.
+// One workgroup per head, then one per 4 rows of A, which joins for itself what it needs.
+// Source: Dao et al. 2023, "Flash-Decoding".
+#import grid
+
+@group(0) @binding(0) var<storage, read_write> partial: array<f32>; // [H, S, Dh], then [H, S] logarithms of sums
+@group(0) @binding(1) var<storage, read_write> a: array<f32>; // [R, H Dh]
+@group(0) @binding(2) var<storage, read_write> z: array<f32>; // [H Dh + R]
+@group(0) @binding(3) var<uniform> params: Params;
+
+struct Params {
+    heads: u32, // H
+    splits: u32, // S
+    head_dim: u32, // Dh
+    rank: u32, // R
+}
+
+const WORKGROUP = 64u;
+const ROWS = 4u;
+
+#import total
+
+fn joined(head: u32, d: u32) -> f32 {
+    let sums = params.heads * params.splits * params.head_dim + head * params.splits;
+    var largest = partial[sums];
+    for (var split = 1u; split < params.splits; split++) {
+        largest = max(largest, partial[sums + split]);
+    }
+    var total = 0.0;
+    var sum = 0.0;
+    for (var split = 0u; split < params.splits; split++) {
+        let weight = exp(partial[sums + split] - largest);
+        total += weight;
+        sum += weight * partial[(head * params.splits + split) * params.head_dim + d];
+    }
+    return sum / total;
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = workgroup_index(workgroup, count);
+    // Uniform: depends on the workgroup alone, as all that follows.
+    if (index >= params.heads + (params.rank + ROWS - 1u) / ROWS) {
+        return;
+    }
+    if (index < params.heads) {
+        for (var d = thread; d < params.head_dim; d += WORKGROUP) {
+            z[index * params.head_dim + d] = joined(index, d);
+        }
+        return;
+    }
+    let width = params.heads * params.head_dim;
+    let first = ROWS * (index - params.heads);
+    var sums = vec4<f32>();
+    for (var k = thread; k < width; k += WORKGROUP) {
+        let value = joined(k / params.head_dim, k % params.head_dim);
+        for (var i = 0u; i < ROWS; i++) {
+            sums[i] += a[min(first + i, params.rank - 1u) * width + k] * value;
+        }
+    }
+    let total = workgroup_total(thread, sums);
+    if (thread < ROWS && first + thread < params.rank) {
+        z[width + first + thread] = total[thread];
+    }
+}

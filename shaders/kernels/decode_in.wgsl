@@ -1,0 +1,148 @@
+#variants W_F16|W_Q8|W_Q4
+// One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
+// of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
+// D model width, N rows of W, E experts (1: no router), R1 and R2 ranks of two adapters. One workgroup per 4 rows of W,
+// then one per 4 rows of A; each of these decides for itself, so that nobody waits for a decision. The norm's factor is
+// common to all columns: it is summed on the way, and multiplied in at the end.
+// routing: the E probabilities, the expert, and the factor on its output.
+// Sources: `rms_norm.wgsl`, `router_top1.wgsl`, `lora_vec.wgsl`, in one.
+#import grid
+
+@group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [D]
+@group(0) @binding(1) var<storage, read_write> norm: array<vec4<f32>>; // [D]
+#ifdef W_Q8 W_Q4
+@group(0) @binding(2) var<storage, read_write> weight: array<vec4<u32>>; // [N, D], packed
+#else
+#ifdef W_F16
+@group(0) @binding(2) var<storage, read_write> weight: array<vec2<u32>>; // [N, D], packed
+#else
+@group(0) @binding(2) var<storage, read_write> weight: array<vec4<f32>>; // [N, D]
+#endif
+#endif
+@group(0) @binding(3) var<storage, read_write> a_1: array<vec4<f32>>; // [E, R1, D]
+@group(0) @binding(4) var<storage, read_write> a_2: array<vec4<f32>>; // [E, R2, D]
+@group(0) @binding(5) var<storage, read_write> router: array<vec4<f32>>; // [E, D], then [E] biases
+@group(0) @binding(6) var<storage, read_write> y: array<f32>; // [N + R1 + R2]
+@group(0) @binding(7) var<storage, read_write> routing: array<f32>; // [E + 2]
+@group(0) @binding(8) var<uniform> params: Params;
+
+struct Params {
+    d_model: u32, // D
+    rows: u32, // N
+    rank_1: u32, // R1
+    rank_2: u32, // R2
+    experts: u32, // E
+    gated: u32, // 1: an expert's output is multiplied by its probability
+    eps: f32,
+}
+
+const MAX_EXPERTS = 64u;
+
+fn z(quad: u32) -> vec4<f32> {
+    return x[quad] * norm[quad];
+}
+
+#import rows
+#import total
+
+var<workgroup> logits: array<f32, MAX_EXPERTS>;
+
+// The norm's factor, from the sum of squares.
+fn factor(squares: f32) -> f32 {
+    return 1.0 / sqrt(squares / f32(params.d_model) + params.eps);
+}
+
+// The expert, and the routing written down by the first of those who decide.
+fn decide(thread: u32, scale: f32, writes: bool) -> u32 {
+    let quads = params.d_model / 4u;
+    for (var first = 0u; first < params.experts; first += ROWS) {
+        var sums = vec4<f32>();
+        for (var quad = thread; quad < quads; quad += WORKGROUP) {
+            let value = z(quad);
+            for (var i = 0u; i < ROWS; i++) {
+                let expert = min(first + i, params.experts - 1u);
+                sums[i] += dot(router[expert * quads + quad], value);
+            }
+        }
+        let total = workgroup_total(thread, sums);
+        if (thread < ROWS && first + thread < params.experts) {
+            let expert = first + thread;
+            let bias = router[params.experts * quads + expert / 4u][expert % 4u];
+            logits[expert] = scale * total[thread] + bias;
+        }
+    }
+    workgroupBarrier();
+    var best = 0u;
+    for (var expert = 1u; expert < params.experts; expert++) {
+        if (logits[expert] > logits[best]) {
+            best = expert;
+        }
+    }
+    if (writes) {
+        var sum = 0.0;
+        for (var expert = 0u; expert < params.experts; expert++) {
+            sum += exp(logits[expert] - logits[best]);
+        }
+        if (thread < params.experts) {
+            routing[thread] = exp(logits[thread] - logits[best]) / sum;
+        }
+        if (thread == 0u) {
+            routing[params.experts] = f32(best);
+            routing[params.experts + 1u] = select(1.0, 1.0 / sum, params.gated == 1u);
+        }
+    }
+    return best;
+}
+
+fn adapter_row(expert: u32, row: u32, quad: u32) -> vec4<f32> {
+    let quads = params.d_model / 4u;
+    if (row < params.rank_1) {
+        return a_1[(expert * params.rank_1 + row) * quads + quad];
+    }
+    return a_2[(expert * params.rank_2 + row - params.rank_1) * quads + quad];
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let adapter_rows = params.rank_1 + params.rank_2;
+    let groups = (params.rows + ROWS - 1u) / ROWS;
+    let index = workgroup_index(workgroup, count);
+    // Uniform: depends on the workgroup alone, as all that follows.
+    if (index >= groups + (adapter_rows + ROWS - 1u) / ROWS) {
+        return;
+    }
+    let quads = params.d_model / 4u;
+    var squares = 0.0;
+    for (var quad = thread; quad < quads; quad += WORKGROUP) {
+        squares += dot(x[quad], x[quad]);
+    }
+    let scale = factor(workgroup_total(thread, vec4<f32>(squares)).x);
+    var first = ROWS * index;
+    var end = params.rows;
+    var sums = vec4<f32>();
+    if (index < groups) {
+        sums = rows_share(thread, first, params.rows, params.d_model);
+    } else {
+        var expert = 0u;
+        if (params.experts > 1u) {
+            expert = decide(thread, scale, index == groups);
+        }
+        let row = ROWS * (index - groups);
+        for (var quad = thread; quad < quads; quad += WORKGROUP) {
+            let value = z(quad);
+            for (var i = 0u; i < ROWS; i++) {
+                sums[i] += dot(adapter_row(expert, min(row + i, adapter_rows - 1u), quad), value);
+            }
+        }
+        first = params.rows + row;
+        end = params.rows + adapter_rows;
+    }
+    let total = workgroup_total(thread, sums);
+    if (thread < ROWS && first + thread < end) {
+        y[first + thread] = scale * total[thread];
+    }
+}

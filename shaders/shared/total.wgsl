@@ -1,0 +1,42 @@
+// Sums of a value over a workgroup of 64 threads, in two steps of 8: few barriers, which cost more here than additions.
+// The kernel declares WORKGROUP = 64. Every thread must call these, in uniform control flow; every thread gets the sum.
+var<workgroup> shares: array<vec4<f32>, WORKGROUP>;
+var<workgroup> eighths: array<vec4<f32>, 8>;
+
+fn workgroup_total(thread: u32, share: vec4<f32>) -> vec4<f32> {
+    shares[thread] = share;
+    workgroupBarrier();
+    if (thread < 8u) {
+        var sum = shares[8u * thread];
+        for (var i = 1u; i < 8u; i++) {
+            sum += shares[8u * thread + i];
+        }
+        eighths[thread] = sum;
+    }
+    workgroupBarrier();
+    var total = eighths[0];
+    for (var i = 1u; i < 8u; i++) {
+        total += eighths[i];
+    }
+    return total;
+}
+
+// The largest value likewise.
+fn workgroup_largest(thread: u32, value: f32) -> f32 {
+    shares[thread].x = value;
+    workgroupBarrier();
+    if (thread < 8u) {
+        var largest = shares[8u * thread].x;
+        for (var i = 1u; i < 8u; i++) {
+            largest = max(largest, shares[8u * thread + i].x);
+        }
+        eighths[thread].x = largest;
+    }
+    workgroupBarrier();
+    var largest = eighths[0].x;
+    for (var i = 1u; i < 8u; i++) {
+        largest = max(largest, eighths[i].x);
+    }
+    // The callers' next sum may overwrite the eighths only when everyone has read them: its first barrier sees to it.
+    return largest;
+}
