@@ -2,8 +2,8 @@
 //!
 //! Layers, each using only those before it: [`ops`] (operations with a composed body, a WGSL body and a gradient), [`nn`]
 //! (layers), [`model`] (the model files), then side by side [`generate`] (replies), [`train`] (finetuning) and [`eval`]
-//! (scores), and [`engine`] (commands in, events out). Beside them [`device`], [`weights`], [`image`], [`text`] and
-//! [`data`] (datasets). ARCHITECTURE.md is the map.
+//! (scores), and [`engine`] (commands in, events out). Beside them [`device`], [`packed`] (small weights), [`weights`],
+//! [`image`], [`text`] and [`data`] (datasets). ARCHITECTURE.md is the map.
 #![recursion_limit = "256"]
 
 pub mod data;
@@ -16,6 +16,7 @@ pub mod image;
 pub mod model;
 pub mod nn;
 pub mod ops;
+pub mod packed;
 pub mod text;
 pub mod train;
 pub mod weights;

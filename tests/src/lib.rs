@@ -70,7 +70,7 @@ pub fn weight_f32(rows: usize, columns: usize, seed: u64, device: &Device) -> We
 /// The same weight in a packed format, or in f32 where the format has no form for its rows.
 pub fn weight_packed(format: PackedFormat, rows: usize, columns: usize, seed: u64, device: &Device) -> Weight {
     let Some(layout) = PackedLayout::new(format, columns) else { return weight_f32(rows, columns, seed, device) };
-    let mut words = Vec::new();
+    let mut words = vec![0; rows * layout.row_words()];
     layout.pack(&numbers(rows * columns, seed), &mut words);
     let words = Tensor::from_data(TensorData::new(words, [rows, layout.row_words()]), (device, DType::U32));
     Weight::Packed(PackedWeight { words, layout })

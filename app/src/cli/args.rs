@@ -40,6 +40,8 @@ pub enum Subcommand {
     Synth(SynthArgs),
     /// Make the demo model anew, or see whether experts keep domains from fighting
     Experiment(ExperimentArgs),
+    /// Write a checkpoint anew with its weights in f16, q8 or q4
+    Convert(ConvertArgs),
     /// List the devices and say which one is used
     Devices(DevicesArgs),
 }
@@ -211,6 +213,14 @@ pub struct InspectArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// The folder to write, for --model of other commands
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
 }
 
 /// `devices`.

@@ -29,7 +29,7 @@ pub fn run(shared: &Shared, args: &InspectArgs) -> anyhow::Result<ExitCode> {
 
     let mut by_dtype: BTreeMap<String, (usize, u64, u64)> = BTreeMap::new();
     for (_, tensor) in checkpoint.iter() {
-        let row = by_dtype.entry(tensor.dtype.to_string()).or_default();
+        let row = by_dtype.entry(tensor.kind()).or_default();
         *row = (row.0 + 1, row.1 + tensor.elements() as u64, row.2 + tensor.bytes);
     }
     let parameters = config.parameters();
@@ -41,7 +41,7 @@ pub fn run(shared: &Shared, args: &InspectArgs) -> anyhow::Result<ExitCode> {
         let tensors: Vec<_> = checkpoint
             .iter()
             .map(|(name, tensor)| {
-                json!({ "name": name, "name_in_file": tensor.name_in_file, "dtype": tensor.dtype.to_string(),
+                json!({ "name": name, "name_in_file": tensor.name_in_file, "dtype": tensor.kind(),
                         "shape": tensor.shape, "bytes": tensor.bytes, "file": tensor.file })
             })
             .collect();

@@ -3,6 +3,7 @@
 pub mod args;
 mod ask;
 mod chat;
+mod convert;
 mod devices;
 pub mod dump;
 pub mod eval;
@@ -48,6 +49,7 @@ pub fn run() -> ExitCode {
         Some(Subcommand::Eval(args)) => eval::run(&cli.shared, &args),
         Some(Subcommand::Synth(args)) => synth::run(&args),
         Some(Subcommand::Experiment(args)) => experiment::run(&cli.shared, &args),
+        Some(Subcommand::Convert(args)) => convert::run(&cli.shared, &args),
         Some(Subcommand::Devices(args)) => devices::run(&cli.shared, &args),
     };
     match result {

@@ -5,6 +5,7 @@ mod adapters;
 mod answers;
 mod chat;
 mod configs;
+mod conversion;
 mod demo;
 mod devices;
 mod dumps;

@@ -15,6 +15,7 @@ use crate::image::{AspectRatio, PatchGrid, Preprocessor, PreprocessorConfig, Res
 use crate::model::adapter::{Adapter, AdapterSize};
 use crate::model::config::ImageAspectRatio;
 use crate::model::{Llava, LlavaConfig, LoadProgress, MemoryEstimate, Precision};
+use crate::packed::PackedFormat;
 use crate::text::{ChatTemplate, Tokenizer, find_template};
 use crate::weights::{Checkpoint, Dtype, ModelFiles};
 
@@ -232,17 +233,22 @@ fn preprocessor(
     }
 }
 
-/// Weights as they are stored; on the CPU f32 where that fits, since it need not be unpacked for every token.
+/// Weights as they are stored; on the CPU f32 where that fits, since it need not be unpacked for every token. What is
+/// stored packed stays so: whoever packed it wanted it small.
 pub(super) fn default_precision(
     config: &LlavaConfig,
     adapter: AdapterSize,
     checkpoint: &Checkpoint,
     device: &AdapterReport,
 ) -> Precision {
-    let stored_f32 = checkpoint
-        .iter()
-        .filter(|(name, _)| name.starts_with("language_model."))
-        .all(|(_, tensor)| tensor.dtype == Dtype::F32);
+    let language = || checkpoint.iter().filter(|(name, _)| name.starts_with("language_model."));
+    let packed = language().find_map(|(_, tensor)| tensor.packed).map(|layout| layout.format);
+    match packed {
+        Some(PackedFormat::Q8) => return Precision::Q8,
+        Some(PackedFormat::Q4) => return Precision::Q4,
+        _ => {}
+    }
+    let stored_f32 = language().all(|(_, tensor)| tensor.dtype == Dtype::F32);
     let on_cpu = device.backend == "flex";
     let in_f32 = MemoryEstimate::new(config, Precision::F32).with_adapter(adapter);
     let f32_fits = in_f32.check(config, Precision::F32, device).is_ok();

@@ -24,8 +24,15 @@ pub(super) struct Steps {
 
 enum Path {
     /// The next step is the decoder's first, or one after it.
-    Fused { decoder: Box<Decoder>, begun: bool },
-    Plain { position: Tensor<1, Int>, sampler: Option<SampleState>, params: SampleParams },
+    Fused {
+        decoder: Box<Decoder>,
+        begun: bool,
+    },
+    Plain {
+        position: Tensor<1, Int>,
+        sampler: Option<SampleState>,
+        params: SampleParams,
+    },
 }
 
 impl Steps {

@@ -15,6 +15,12 @@ const USUAL_CONTEXT: usize = 2048;
 /// Tokens whose activations are alive at once: prompts are prefilled in pieces of this many.
 pub const PREFILL_CHUNK: usize = 512;
 
+/// Whether the matrix of this name is packed as `--weights` says. Position embeddings are added, not multiplied, and the
+/// projector is small and trained: they stay in f32.
+pub(super) fn is_packed(name: &str) -> bool {
+    !["position_embedding", "multi_modal_projector"].iter().any(|part| name.contains(part))
+}
+
 /// Bytes by purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MemoryEstimate {
@@ -45,8 +51,7 @@ impl MemoryEstimate {
         let (mut weights, mut largest) = (0, (0, String::new()));
         for (name, shape) in config.expected_tensors() {
             let elements = shape.iter().map(|&dim| dim as u64).product::<u64>();
-            let full = ["position_embedding", "multi_modal_projector"].iter().any(|part| name.contains(part));
-            let bytes = match shape.len() > 1 && !full {
+            let bytes = match shape.len() > 1 && is_packed(&name) {
                 true => precision.bytes(shape[0], shape[1..].iter().product()),
                 false => 4 * elements,
             };

@@ -121,7 +121,7 @@ impl<'a> Loader<'a> {
         self.checkpoint.fetch(name).await?;
         let weight = match self.precision.layout(columns) {
             Some(layout) => {
-                let words = self.packed(name, layout, rows)?;
+                let words = self.checkpoint.read_packed(name, layout)?;
                 self.upload_packed(words, layout, rows)
             }
             None => {
@@ -151,10 +151,10 @@ impl<'a> Loader<'a> {
         let (rows, [_, columns]) = (dims.iter().map(|dims| dims[0]).sum(), dims[0]);
         let layout = self.precision.layout(columns);
         let (mut words, mut values) = (Vec::new(), Vec::new());
-        for (name, [rows, _]) in names.iter().zip(dims) {
+        for name in &names {
             self.checkpoint.fetch(name).await?;
             match layout {
-                Some(layout) => words.append(&mut self.packed(name, layout, rows)?),
+                Some(layout) => words.append(&mut self.checkpoint.read_packed(name, layout)?),
                 None => values.append(&mut self.checkpoint.read_f32(name)?),
             }
             self.advance(name).await?;
@@ -239,15 +239,6 @@ impl<'a> Loader<'a> {
     pub async fn layer_norm(&mut self, name: &str, eps: f32) -> Result<LayerNorm> {
         let weight = self.vector(&format!("{name}.weight")).await?;
         Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias")).await?, eps })
-    }
-
-    fn packed(&self, name: &str, layout: PackedLayout, rows: usize) -> Result<Vec<u32>> {
-        if layout.format == PackedFormat::F16 {
-            return self.checkpoint.read_f16(name);
-        }
-        let mut words = Vec::with_capacity(rows * layout.row_words());
-        self.checkpoint.read_rows(name, |values| layout.pack(values, &mut words))?;
-        Ok(words)
     }
 
     fn matrix_dims(&self, name: &str) -> [usize; 2] {

@@ -3,6 +3,8 @@
 pub mod adapter;
 mod clip;
 pub mod config;
+#[cfg(not(target_arch = "wasm32"))]
+mod convert;
 mod estimate;
 mod init;
 mod llama;
@@ -13,6 +15,8 @@ mod projector;
 
 pub use clip::ClipVision;
 pub use config::LlavaConfig;
+#[cfg(not(target_arch = "wasm32"))]
+pub use convert::convert;
 pub use estimate::{MemoryEstimate, PREFILL_CHUNK, gigabytes};
 pub use llama::{Llama, LlamaEnds, LlamaLayer, Packing, layer_name};
 pub use llava::{Llava, TokenSpan, spans};

@@ -1,6 +1,8 @@
 //! Bodies for the CPU: what a composed body does in ten operations, each a pass over memory, is one pass here. The
 //! products stay burn's. The composed bodies are what these are tested against.
 
+mod packed;
+
 use std::ops::Range;
 
 use burn::backend::ops::FloatTensorOps;
@@ -9,7 +11,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::attention::AttentionMask;
-use super::{MoleOps, host};
+use super::{MoleOps, PackedLayout, host, linear};
 
 type Floats = FloatTensor<Flex>;
 type Ints = IntTensor<Flex>;
@@ -18,6 +20,11 @@ type Ints = IntTensor<Flex>;
 const LANES: usize = 16;
 
 impl MoleOps for Flex {
+    fn linear_packed(x: Floats, words: Ints, layout: PackedLayout) -> Floats {
+        packed::linear(&x, &words, layout)
+            .unwrap_or_else(|| linear::composed::<Self>(x, host::unpack::<Self>(words, layout), None))
+    }
+
     fn rms_norm(x: Floats, weight: Floats, eps: f32) -> Floats {
         let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
         let weight = slice(&weight);

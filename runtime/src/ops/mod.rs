@@ -25,7 +25,6 @@ mod linear;
 mod lora;
 mod lora_experts;
 mod norm;
-mod packed;
 mod patch_embed;
 mod rotary;
 mod router_top1;
@@ -46,12 +45,13 @@ pub use linear::{PackedWeight, Weight, linear};
 pub use lora::lora;
 pub use lora_experts::lora_experts;
 pub use norm::{layer_norm, rms_norm};
-pub use packed::{PackedFormat, PackedLayout};
 pub use patch_embed::patch_embed;
 pub use rotary::{Rotation, rotary, rotary_table};
 pub use router_top1::{MAX_EXPERTS, router_top1};
 pub use sample::{NO_TOKEN, SampleParams, SampleState, sample};
 pub use tape::with_composed_gradients;
+
+pub use crate::packed::{PackedFormat, PackedLayout};
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, backend_extension};

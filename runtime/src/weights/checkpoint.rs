@@ -2,9 +2,11 @@
 
 use super::convert;
 use super::files::ModelFiles;
+use super::header::StoredTensor;
 use super::names::{self, Layout, Meaning, Part};
 use super::shards::{self, Shard};
 use crate::error::{Error, Result};
+use crate::packed::{PackedFormat, PackedLayout};
 use safetensors::Dtype;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,11 +36,23 @@ pub struct TensorInfo {
     pub offset: u64,
     /// Its length in bytes.
     pub bytes: u64,
+    /// How it is packed, where it is: q8 or q4, stored as bytes `[rows, blocks, bytes of a block]`. Its shape is that of
+    /// its values.
+    pub packed: Option<PackedLayout>,
     /// Which of the checkpoint's shards that file is.
     shard: usize,
 }
 
 impl TensorInfo {
+    /// How its values are stored, in words: `F32`, `BF16`, ..., `q8`, `q4`.
+    pub fn kind(&self) -> String {
+        match self.packed.map(|layout| layout.format) {
+            Some(PackedFormat::Q8) => "q8".to_owned(),
+            Some(PackedFormat::Q4) => "q4".to_owned(),
+            _ => self.dtype.to_string(),
+        }
+    }
+
     /// How many values it holds.
     pub fn elements(&self) -> usize {
         // The header's check has multiplied these without overflow.
@@ -130,10 +144,12 @@ impl Checkpoint {
                 let Meaning::Tensor(canonical, layout) = names::meaning(part, &stored.name) else { continue };
                 // Of the layouts that names give away, the last in order is the most particular.
                 self.layout = self.layout.max(layout.unwrap_or(self.layout));
+                let packed = packed(stored);
                 let info = TensorInfo {
                     name_in_file: stored.name.clone(),
                     dtype: stored.dtype,
-                    shape: stored.shape.clone(),
+                    shape: packed.map_or(stored.shape.clone(), |layout| vec![stored.shape[0], layout.in_features]),
+                    packed,
                     file: shard.file.name().to_owned(),
                     offset: stored.offset,
                     bytes: stored.bytes,
@@ -206,7 +222,7 @@ impl Checkpoint {
                     expected: expected.clone(),
                 });
             }
-            if !convert::is_read(info.dtype) {
+            if info.packed.is_none() && !convert::is_read(info.dtype) {
                 let (tensor, actual) = (info.name_in_file.clone(), format!("{:?}", info.dtype));
                 return Err(Error::TensorDtype { tensor, actual });
             }
@@ -246,6 +262,17 @@ impl Checkpoint {
         self.shards[info.shard].file.fetch(info.offset, info.bytes).await
     }
 
+    /// A tensor's bytes, as they are stored.
+    ///
+    /// # Errors
+    /// [`Error::TensorNames`] where there is none of this canonical name, [`Error::Io`].
+    pub fn read_bytes(&self, canonical: &str) -> Result<Vec<u8>> {
+        let info = self.require(canonical)?;
+        let mut bytes = vec![0; info.bytes as usize];
+        self.shards[info.shard].file.read_at(info.offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// Reads a tensor as f32. Beside the result, about 1 MiB of memory is used.
     ///
     /// # Errors
@@ -256,29 +283,27 @@ impl Checkpoint {
         convert::to_f32(&self.shards[info.shard].file, info)
     }
 
-    /// Reads a tensor as f16, two values to a u32, element 2i in the low half of pair i (WGSL's `unpack2x16float`).
-    /// Beside the result, about 2 MiB of memory are used.
+    /// Reads a matrix in rows of `layout`: packed on the way, or as it is stored. Beside the result, about 2 MiB of memory
+    /// a core are used.
     ///
     /// # Errors
-    /// As [`Checkpoint::read_f32`]; [`Error::TensorValue`] also for magnitudes above 65504, and
-    /// [`Error::Safetensors`] where the last dimension is odd.
-    pub fn read_f16(&self, canonical: &str) -> Result<Vec<u32>> {
+    /// As [`Checkpoint::read_f32`]; [`Error::TensorValue`] also for magnitudes the layout does not hold.
+    pub fn read_packed(&self, canonical: &str, layout: PackedLayout) -> Result<Vec<u32>> {
         let info = self.require(canonical)?;
-        convert::to_f16_pairs(&self.shards[info.shard].file, info)
-    }
-
-    /// Reads a matrix some rows at a time, as f32. About 1 MiB of memory is used, and a row at least.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::read_f32`].
-    pub fn read_rows(&self, canonical: &str, take: impl FnMut(&[f32])) -> Result<()> {
-        let info = self.require(canonical)?;
-        convert::rows(&self.shards[info.shard].file, info, take)
+        convert::to_packed(&self.shards[info.shard].file, info, layout)
     }
 
     fn require(&self, canonical: &str) -> Result<&TensorInfo> {
         self.get(canonical)
             .ok_or_else(|| Error::TensorNames { missing: vec![canonical.to_owned()], unused: Vec::new() })
+    }
+}
+
+/// How a stored tensor is packed, where it is.
+fn packed(stored: &StoredTensor) -> Option<PackedLayout> {
+    match (stored.dtype, stored.shape.as_slice()) {
+        (Dtype::U8, &[_, blocks, block_bytes]) => PackedLayout::of_blocks(blocks, block_bytes),
+        _ => None,
     }
 }
 

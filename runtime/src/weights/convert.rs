@@ -1,20 +1,22 @@
-//! A tensor's bytes, as floats: f32, or f16 packed two to a u32.
+//! A tensor's bytes, as floats or packed.
 //!
-//! The file is read a chunk at a time straight into the result, so that beside the result only a chunk is in memory.
-//! Every value is looked at: one NaN in a weight makes every answer NaN, far from its cause.
+//! The file is read a chunk at a time straight into the result, by all cores at once, so that beside the result only a
+//! chunk for each core is in memory. Every value is looked at: one NaN in a weight makes every answer NaN, far from its
+//! cause.
 
 use super::checkpoint::TensorInfo;
 use super::file::ModelFile;
 use crate::error::{Error, Result};
+use crate::packed::PackedLayout;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// Values converted at a time: 1 MiB of f32. Even, so that pairs stay together.
+/// Values converted at a time: 1 MiB of f32.
 const CHUNK: usize = 1 << 18;
 
 const NOT_FINITE: &str = "the checkpoint is damaged or its training diverged; fetch it again or use another";
-const NOT_F16: &str = "f16 holds magnitudes up to 65504; load with --weights f32";
+const NOT_F16: &str = "f16, which also holds the scales of q8 and q4, ends at 65504; load with --weights f32";
 
 // The file's little-endian values are used where they lie.
 const _: () = assert!(cfg!(target_endian = "little"), "weights are read on little-endian machines only");
@@ -27,103 +29,93 @@ pub(super) fn is_read(dtype: Dtype) -> bool {
 /// The tensor's values as f32, all finite.
 pub(super) fn to_f32(file: &ModelFile, info: &TensorInfo) -> Result<Vec<f32>> {
     let mut values = allocate::<f32>(info, info.elements())?;
-    let mut chunks = Chunks::new(file, info)?;
-    for (chunk, into) in values.chunks_mut(CHUNK).enumerate() {
-        chunks.read_f32(chunk, into)?;
-        check(info, chunk * CHUNK, into, f32::MAX)?;
-    }
+    let row = info.packed.map_or(1, |layout| layout.in_features);
+    let chunk_len = (CHUNK / row).max(1) * row;
+    each_chunk(&mut values, chunk_len, |chunk, into| {
+        read_f32(file, info, chunk * chunk_len, into)?;
+        check(info, chunk * chunk_len, into, f32::MAX)
+    })?;
     Ok(values)
 }
 
-/// The tensor's values as f16, two to a u32, the first in the low half: what WGSL's `unpack2x16float` takes apart.
-pub(super) fn to_f16_pairs(file: &ModelFile, info: &TensorInfo) -> Result<Vec<u32>> {
-    let row = info.shape.last().copied().unwrap_or(1);
-    if !row.is_multiple_of(2) {
-        let reason = format!(
-            "tensor {} has rows of {row} values, and f16 weights are kept in pairs; load with --weights f32",
-            info.name_in_file
-        );
-        return Err(Error::Safetensors { file: file.shown(), reason });
-    }
-    let mut pairs = allocate::<u32>(info, info.elements() / 2)?;
-    let mut chunks = Chunks::new(file, info)?;
-    let mut floats = vec![0.0; CHUNK.min(info.elements())];
-    for (chunk, into) in pairs.chunks_mut(CHUNK / 2).enumerate() {
-        let halves: &mut [f16] = bytemuck::cast_slice_mut::<u32, u16>(into).reinterpret_cast_mut();
-        let floats = &mut floats[..halves.len()];
-        chunks.read_f32(chunk, floats)?;
-        check(info, chunk * CHUNK, floats, f16::MAX.to_f32())?;
-        halves.convert_from_f32_slice(floats);
-    }
-    Ok(pairs)
+/// The tensor's values in rows of `layout`.
+pub(super) fn to_packed(file: &ModelFile, info: &TensorInfo, layout: PackedLayout) -> Result<Vec<u32>> {
+    let (row, words) = (layout.in_features, layout.row_words());
+    let mut packed = allocate::<u32>(info, info.elements() / row * words)?;
+    let rows = (CHUNK / row).max(1);
+    each_chunk(&mut packed, rows * words, |chunk, into| {
+        if info.packed == Some(layout) {
+            layout.words_of_blocks(&blocks(file, info, layout, chunk * rows, into.len() / words)?, into);
+            let Some((bad, value)) = layout.bad_scale(into) else { return Ok(()) };
+            return Err(value_error(info, (chunk * rows + bad) * row, value));
+        }
+        let mut values = allocate::<f32>(info, into.len() / words * row)?;
+        read_f32(file, info, chunk * rows * row, &mut values)?;
+        check(info, chunk * rows * row, &values, layout.largest())?;
+        layout.pack(&values, into);
+        Ok(())
+    })?;
+    Ok(packed)
 }
 
-/// Shows `take` the values of a matrix, whole rows at a time; a tensor of more dimensions is flattened to its first.
-pub(super) fn rows(file: &ModelFile, info: &TensorInfo, mut take: impl FnMut(&[f32])) -> Result<()> {
-    let row = info.shape.iter().skip(1).product::<usize>().max(1);
-    let mut chunks = Chunks::of(file, info, (CHUNK / row).max(1) * row)?;
-    let mut values = allocate::<f32>(info, chunks.len.min(info.elements()))?;
-    for first in (0..info.elements()).step_by(chunks.len) {
-        let values = &mut values[..chunks.len.min(info.elements() - first)];
-        chunks.read_f32(first / chunks.len, values)?;
-        check(info, first, values, f32::MAX)?;
-        take(values);
+/// The bytes of `count` rows of a packed tensor from row `first` on.
+fn blocks(file: &ModelFile, info: &TensorInfo, layout: PackedLayout, first: usize, count: usize) -> Result<Vec<u8>> {
+    let row_bytes = info.bytes as usize / (info.elements() / layout.in_features).max(1);
+    let mut bytes = allocate::<u8>(info, count * row_bytes)?;
+    file.read_at(info.offset + (first * row_bytes) as u64, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Fills `values` from value `start` on; of a packed tensor whole rows.
+fn read_f32(file: &ModelFile, info: &TensorInfo, start: usize, values: &mut [f32]) -> Result<()> {
+    if let Some(layout) = info.packed {
+        let (first, count) = (start / layout.in_features, values.len() / layout.in_features);
+        let mut words = allocate::<u32>(info, count * layout.row_words())?;
+        layout.words_of_blocks(&blocks(file, info, layout, first, count)?, &mut words);
+        values.copy_from_slice(&layout.unpack(&words));
+        return Ok(());
+    }
+    if info.dtype == Dtype::F32 {
+        return file.read_at(info.offset + 4 * start as u64, bytemuck::cast_slice_mut(values));
+    }
+    if !is_read(info.dtype) {
+        return Err(Error::TensorDtype { tensor: info.name_in_file.clone(), actual: format!("{:?}", info.dtype) });
+    }
+    let mut halves = allocate::<u16>(info, values.len())?;
+    file.read_at(info.offset + 2 * start as u64, bytemuck::cast_slice_mut(&mut halves))?;
+    match info.dtype {
+        Dtype::F16 => halves.reinterpret_cast::<f16>().convert_to_f32_slice(values),
+        _ => halves.reinterpret_cast::<bf16>().convert_to_f32_slice(values),
     }
     Ok(())
 }
 
-/// A tensor's data, read chunk by chunk.
-struct Chunks<'a> {
-    file: &'a ModelFile,
-    info: &'a TensorInfo,
-    /// Values of a chunk.
+/// Does `work` for every `len` values, told the number of the chunk; the first error in order counts.
+#[cfg(not(target_arch = "wasm32"))]
+fn each_chunk<T: Send>(
+    values: &mut [T],
     len: usize,
-    /// Bytes of one value.
-    width: usize,
-    /// One chunk of 16-bit values; f32 needs none.
-    halves: Vec<u16>,
+    work: impl Fn(usize, &mut [T]) -> Result<()> + Sync,
+) -> Result<()> {
+    use rayon::prelude::*;
+    let done: Vec<Result<()>> = values.par_chunks_mut(len).enumerate().map(|(chunk, into)| work(chunk, into)).collect();
+    done.into_iter().collect()
 }
 
-impl<'a> Chunks<'a> {
-    fn new(file: &'a ModelFile, info: &'a TensorInfo) -> Result<Self> {
-        Self::of(file, info, CHUNK)
-    }
-
-    fn of(file: &'a ModelFile, info: &'a TensorInfo, len: usize) -> Result<Self> {
-        let width = match info.dtype {
-            Dtype::F32 => 4,
-            Dtype::F16 | Dtype::BF16 => 2,
-            other => {
-                return Err(Error::TensorDtype { tensor: info.name_in_file.clone(), actual: format!("{other:?}") });
-            }
-        };
-        let halves = if width == 2 { vec![0; len.min(info.elements())] } else { Vec::new() };
-        Ok(Self { file, info, len, width, halves })
-    }
-
-    /// Fills `into`, which is as long as a chunk or the rest, with the values of this chunk.
-    fn read_f32(&mut self, chunk: usize, into: &mut [f32]) -> Result<()> {
-        let offset = self.info.offset + (chunk * self.len * self.width) as u64;
-        if self.info.dtype == Dtype::F32 {
-            return self.file.read_at(offset, bytemuck::cast_slice_mut(into));
-        }
-        let halves = &mut self.halves[..into.len()];
-        self.file.read_at(offset, bytemuck::cast_slice_mut(halves))?;
-        if self.info.dtype == Dtype::F16 {
-            halves.reinterpret_cast::<f16>().convert_to_f32_slice(into);
-        } else {
-            halves.reinterpret_cast::<bf16>().convert_to_f32_slice(into);
-        }
-        Ok(())
-    }
+#[cfg(target_arch = "wasm32")]
+fn each_chunk<T>(values: &mut [T], len: usize, work: impl Fn(usize, &mut [T]) -> Result<()>) -> Result<()> {
+    values.chunks_mut(len).enumerate().try_for_each(|(chunk, into)| work(chunk, into))
 }
 
 /// Refuses the first value that is not finite or larger than `most`; `start` is the index of the first.
 fn check(info: &TensorInfo, start: usize, values: &[f32], most: f32) -> Result<()> {
     let Some(first) = values.iter().position(|value| value.is_nan() || value.abs() > most) else { return Ok(()) };
-    let value = values[first];
+    Err(value_error(info, start + first, values[first]))
+}
+
+fn value_error(info: &TensorInfo, index: usize, value: f32) -> Error {
     let hint = if value.is_finite() { NOT_F16 } else { NOT_FINITE };
-    Err(Error::TensorValue { tensor: info.name_in_file.clone(), index: start + first, value, hint })
+    Error::TensorValue { tensor: info.name_in_file.clone(), index, value, hint }
 }
 
 /// Zeros; an error, not an abort, where the machine has no such block.

@@ -27,19 +27,23 @@ const CRATES: &[(&str, &[&str])] = &[
 const MODULES: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("device", &["error"]),
-    ("weights", &["error"]),
+    ("packed", &[]),
+    ("weights", &["error", "packed"]),
     ("image", &["error"]),
     ("text", &["error"]),
     ("data", &["error", "image", "text"]),
-    ("ops", &["error", "device"]),
+    ("ops", &["error", "device", "packed"]),
     ("nn", &["error", "device", "ops"]),
-    ("model", &["error", "device", "weights", "image", "text", "ops", "nn"]),
+    ("model", &["error", "device", "packed", "weights", "image", "text", "ops", "nn"]),
     ("generate", &["error", "device", "weights", "image", "text", "ops", "nn", "model"]),
     ("train", &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model"]),
     ("eval", &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model"]),
     (
         "engine",
-        &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model", "generate", "train", "eval"],
+        &[
+            "error", "device", "packed", "weights", "image", "text", "data", "ops", "nn", "model", "generate", "train",
+            "eval",
+        ],
     ),
 ];
 

@@ -9,7 +9,7 @@
 //!
 //! Rows of q8 and q4 are padded to 4 words, so that they can be read as `vec4<u32>`. `shared/weight.wgsl` is the other
 //! side. Values and rounding are those of GGML's Q8_0 and Q4_0 (ggml-quants.c, quantize_row_q8_0_ref and
-//! quantize_row_q4_0_ref).
+//! quantize_row_q4_0_ref). Files hold q8 and q4 as GGML's own blocks, in tensors of bytes.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -48,6 +48,11 @@ impl PackedLayout {
         (in_features > 0 && in_features.is_multiple_of(unit)).then_some(Self { format, in_features })
     }
 
+    /// Values that share a scale; for f16, which has none, one.
+    pub fn block(&self) -> usize {
+        if self.format == PackedFormat::F16 { 1 } else { BLOCK }
+    }
+
     /// Words of the row's values, without scales.
     fn value_words(&self) -> usize {
         match self.format {
@@ -67,21 +72,31 @@ impl PackedLayout {
         }
     }
 
-    /// Appends whole rows of finite values, packed.
+    /// The largest magnitude that has a form.
+    pub fn largest(&self) -> f32 {
+        let scale = f16::MAX.to_f32();
+        match self.format {
+            PackedFormat::F16 => scale,
+            PackedFormat::Q8 => scale * 127.0,
+            PackedFormat::Q4 => scale * 8.0,
+        }
+    }
+
+    /// Packs whole rows of finite values.
     ///
     /// # Panics
-    /// If `values` are not whole rows.
-    pub fn pack(&self, values: &[f32], into: &mut Vec<u32>) {
-        assert!(values.len().is_multiple_of(self.in_features), "whole rows");
-        for row in values.chunks_exact(self.in_features) {
-            let start = into.len();
-            into.resize(start + self.row_words(), 0);
-            let words = &mut into[start..];
+    /// If `values` are not whole rows, or `into` is not as many.
+    pub fn pack(&self, values: &[f32], into: &mut [u32]) {
+        let whole = values.len().is_multiple_of(self.in_features)
+            && into.len() == values.len() / self.in_features * self.row_words();
+        assert!(whole, "whole rows, as many on both sides");
+        for (row, words) in values.chunks_exact(self.in_features).zip(into.chunks_exact_mut(self.row_words())) {
             if self.format == PackedFormat::F16 {
                 bytemuck::cast_slice_mut::<u32, f16>(words).convert_from_f32_slice(row);
                 continue;
             }
             let (words, scales) = words.split_at_mut(self.value_words());
+            scales.fill(0);
             let scales = bytemuck::cast_slice_mut::<u32, f16>(scales);
             let block_words = words.chunks_exact_mut(self.value_words() * BLOCK / self.in_features);
             for ((block, words), scale) in row.chunks_exact(BLOCK).zip(block_words).zip(scales) {
@@ -107,8 +122,87 @@ impl PackedLayout {
         values
     }
 
+    /// The first scale that is not finite, among whole packed rows: which row, and the scale. f16 has none.
+    pub fn bad_scale(&self, words: &[u32]) -> Option<(usize, f32)> {
+        if self.format == PackedFormat::F16 {
+            return None;
+        }
+        words.chunks_exact(self.row_words()).enumerate().find_map(|(row, words)| {
+            let scales = bytemuck::cast_slice::<u32, f16>(&words[self.value_words()..]);
+            scales.iter().find(|scale| !scale.is_finite()).map(|scale| (row, scale.to_f32()))
+        })
+    }
+
+    /// Bytes of a block in a file: those of GGML, an f16 scale and the values; q4's low nibbles are a block's first half.
+    pub fn block_bytes(&self) -> Option<usize> {
+        match self.format {
+            PackedFormat::F16 => None,
+            PackedFormat::Q8 => Some(2 + BLOCK),
+            PackedFormat::Q4 => Some(2 + BLOCK / 2),
+        }
+    }
+
+    /// The layout of a tensor that a file holds as bytes `[rows, blocks, bytes of a block]`.
+    pub fn of_blocks(blocks: usize, block_bytes: usize) -> Option<Self> {
+        let layouts =
+            [PackedFormat::Q8, PackedFormat::Q4].into_iter().filter_map(|format| Self::new(format, BLOCK * blocks));
+        layouts.into_iter().find(|layout| layout.block_bytes() == Some(block_bytes))
+    }
+
+    /// A file's whole rows of blocks, as words.
+    ///
+    /// # Panics
+    /// For f16, which files hold as f16, and if `bytes` and `into` are not as many whole rows.
+    pub fn words_of_blocks(&self, bytes: &[u8], into: &mut [u32]) {
+        let (row_bytes, block_bytes) = self.row_bytes();
+        assert_eq!(bytes.len() / row_bytes * self.row_words(), into.len(), "whole rows, as many on both sides");
+        for (blocks, words) in bytes.chunks_exact(row_bytes).zip(into.chunks_exact_mut(self.row_words())) {
+            words.fill(0);
+            let (values, scales) = words.split_at_mut(self.value_words());
+            let scales = bytemuck::cast_slice_mut::<u32, u16>(scales);
+            let values: &mut [u8] = bytemuck::cast_slice_mut(values);
+            let blocks = blocks.chunks_exact(block_bytes).zip(values.chunks_exact_mut(block_bytes - 2)).zip(scales);
+            for ((block, values), scale) in blocks {
+                *scale = u16::from_le_bytes([block[0], block[1]]);
+                match self.format {
+                    PackedFormat::Q8 => values.copy_from_slice(&block[2..]),
+                    _ => swap_nibbles(block[2..].try_into().expect("half a byte a value"), values, Nibbles::OfBlock),
+                }
+            }
+        }
+    }
+
+    /// Whole rows of words as a file's blocks.
+    ///
+    /// # Panics
+    /// As [`PackedLayout::words_of_blocks`].
+    pub fn blocks_of_words(&self, words: &[u32]) -> Vec<u8> {
+        let (row_bytes, block_bytes) = self.row_bytes();
+        let mut bytes = Vec::with_capacity(words.len() / self.row_words() * row_bytes);
+        for words in words.chunks_exact(self.row_words()) {
+            let (values, scales) = words.split_at(self.value_words());
+            let scales = bytemuck::cast_slice::<u32, u16>(scales);
+            let values: &[u8] = bytemuck::cast_slice(values);
+            for (values, scale) in values.chunks_exact(block_bytes - 2).zip(scales) {
+                bytes.extend(scale.to_le_bytes());
+                let start = bytes.len();
+                bytes.extend(values);
+                if self.format == PackedFormat::Q4 {
+                    let ours = values.try_into().expect("half a byte a value");
+                    swap_nibbles(ours, &mut bytes[start..], Nibbles::OfWords);
+                }
+            }
+        }
+        bytes
+    }
+
+    fn row_bytes(&self) -> (usize, usize) {
+        let block_bytes = self.block_bytes().expect("a format of blocks");
+        (self.in_features / BLOCK * block_bytes, block_bytes)
+    }
+
     /// The values of one packed row.
-    pub(super) fn unpack_row(&self, words: &[u32], row: &mut [f32]) {
+    pub(crate) fn unpack_row(&self, words: &[u32], row: &mut [f32]) {
         let (words, scales) = words.split_at(self.value_words());
         if self.format == PackedFormat::F16 {
             bytemuck::cast_slice::<u32, f16>(words).convert_to_f32_slice(row);
@@ -134,6 +228,30 @@ impl PackedLayout {
                 }
             }
         }
+    }
+}
+
+/// Whose order a block's nibbles are in.
+#[derive(Clone, Copy, PartialEq)]
+enum Nibbles {
+    /// GGML's: byte i holds elements i and i + 16.
+    OfBlock,
+    /// Ours: byte i of word w holds elements 8 w + i and 8 w + 4 + i.
+    OfWords,
+}
+
+/// Brings a block's nibbles from one order to the other.
+fn swap_nibbles(from: [u8; BLOCK / 2], into: &mut [u8], order: Nibbles) {
+    // Where element i is: byte, and bits to shift.
+    let place = |order, i: usize| match order {
+        Nibbles::OfBlock => (i % 16, 4 * (i / 16)),
+        Nibbles::OfWords => (i / 8 * 4 + i % 4, i & 4),
+    };
+    let other = if order == Nibbles::OfBlock { Nibbles::OfWords } else { Nibbles::OfBlock };
+    into.fill(0);
+    for i in 0..BLOCK {
+        let ((byte, shift), (to, to_shift)) = (place(order, i), place(other, i));
+        into[to] |= (from[byte] >> shift & 15) << to_shift;
     }
 }
 
@@ -171,9 +289,8 @@ mod tests {
 
     fn round_trip(format: PackedFormat, values: &[f32], in_features: usize) -> Vec<f32> {
         let layout = PackedLayout::new(format, in_features).expect("has a form");
-        let mut words = Vec::new();
+        let mut words = vec![u32::MAX; values.len() / in_features * layout.row_words()];
         layout.pack(values, &mut words);
-        assert_eq!(words.len(), values.len() / in_features * layout.row_words());
         layout.unpack(&words)
     }
 
@@ -219,6 +336,45 @@ mod tests {
         assert!(PackedLayout::new(PackedFormat::F16, 3).is_none());
         assert!(PackedLayout::new(PackedFormat::Q8, 48).is_none());
         assert!(PackedLayout::new(PackedFormat::Q4, 0).is_none());
+    }
+
+    #[test]
+    fn a_files_blocks_come_back_as_they_were() {
+        for format in [PackedFormat::Q8, PackedFormat::Q4] {
+            let layout = PackedLayout::new(format, 96).expect("has a form");
+            let mut words = vec![0; 3 * layout.row_words()];
+            layout.pack(&wave(3 * 96), &mut words);
+            let blocks = layout.blocks_of_words(&words);
+            let block_bytes = layout.block_bytes().expect("has blocks");
+            assert_eq!(blocks.len(), 9 * block_bytes);
+            assert_eq!(PackedLayout::of_blocks(3, block_bytes), Some(layout));
+            let mut back = vec![u32::MAX; words.len()];
+            layout.words_of_blocks(&blocks, &mut back);
+            assert_eq!(back, words);
+        }
+        assert_eq!(PackedLayout::of_blocks(3, 33), None);
+    }
+
+    #[test]
+    fn a_block_of_q4_is_ggmls() {
+        // Elements 0 .. 15 are the low nibbles of its bytes, 16 .. 31 the high ones.
+        let values: Vec<f32> = (0..32).map(|i| ((i % 16) as f32 - 8.0) * if i < 16 { 1.0 } else { 0.5 }).collect();
+        let layout = PackedLayout::new(PackedFormat::Q4, 32).expect("has a form");
+        let mut words = vec![0; layout.row_words()];
+        layout.pack(&values, &mut words);
+        let block = layout.blocks_of_words(&words);
+        assert_eq!(f16::from_le_bytes([block[0], block[1]]).to_f32(), 1.0);
+        assert!((0..16).all(|i| block[2 + i] & 15 == i as u8), "{block:?}");
+    }
+
+    #[test]
+    fn a_scale_that_is_no_number_is_found() {
+        let layout = PackedLayout::new(PackedFormat::Q4, 64).expect("has a form");
+        let mut words = vec![0; 3 * layout.row_words()];
+        layout.pack(&wave(192), &mut words);
+        assert_eq!(layout.bad_scale(&words), None);
+        words[2 * layout.row_words() + 8] = 0x7c00_0000;
+        assert_eq!(layout.bad_scale(&words), Some((2, f32::INFINITY)));
     }
 
     #[test]
