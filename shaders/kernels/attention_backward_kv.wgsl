@@ -67,7 +67,7 @@ fn main(
         value_row[d] = v[row * params.head_dim + d];
     }
     // Its barrier also publishes the two rows above.
-    let range = seeing_queries(thread, batch, key);
+    let range = seeing_queries(thread, batch, key, key + 1u);
     let pairs = (range.y - range.x) * (params.heads / params.kv_heads);
 
     var dk_sums = vec4<f32>();

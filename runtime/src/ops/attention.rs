@@ -1,6 +1,7 @@
 //! Attention over a static key/value cache: full or causal, grouped queries, padded keys.
 
 mod backward;
+mod tiles;
 
 pub(super) use backward::{composed_backward, kernel_backward, tracked};
 
@@ -29,7 +30,7 @@ pub enum AttentionMask {
 ///
 /// `q: [B, T, H, Dh]`; `k`, `v: [B, S, G, Dh]`, H a multiple of G; `key_range: [B, 2]` (i32), the first valid key and one
 /// past the last; `position: [1]` (i32), where query 0 stands. Returns `[B, T, H, Dh]`. A query that sees no key yields
-/// zeros. The kernel's memory is linear in the sequence (online softmax, arXiv 2205.14135).
+/// zeros. The kernels' memory is linear in the sequence (online softmax, arXiv 2205.14135).
 pub fn attention(
     q: Tensor<4>,
     k: &Tensor<4>,
@@ -136,6 +137,10 @@ pub(super) fn kernel(
     let [_, keys, kv_heads, _] = dims(&k);
     assert!(head_dim as usize <= MAX_HEAD_DIM && heads % kv_heads == 0, "attention: refused by the config's checks");
     let y = output(&q, q.shape(), DType::F32);
+    if tiles::win(queries, head_dim) {
+        tiles::forward([&q, &k, &v], &key_range, &position, mask, &y);
+        return y;
+    }
     let scale = 1.0 / (head_dim as f32).sqrt();
     let params = attention_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
     let workgroups = batch * queries * heads;

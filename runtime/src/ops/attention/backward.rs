@@ -10,7 +10,7 @@ use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{attention_backward_kv as kv_wgsl, attention_backward_q as q_wgsl, attention_stats as stats_wgsl};
 
-use super::AttentionMask;
+use super::{AttentionMask, tiles};
 use crate::ops::launch::{contiguous, dims, launch, output};
 use crate::ops::tape::record;
 use crate::ops::{MoleOps, host};
@@ -111,33 +111,52 @@ pub(in crate::ops) fn kernel_backward(
     let (key_range, position) = (contiguous(key_range), contiguous(position));
     let [batch, queries, heads, head_dim] = dims(&q);
     let [_, keys, kv_heads, _] = dims(&k);
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    let causal = mask == AttentionMask::Causal;
-    let position = if causal { vec![&position] } else { Vec::new() };
-    let run = |[plain, masked]: [&'static mole_shaders::Kernel; 2], buffers: &[&CubeTensor], params, workgroups| {
-        let buffers = [buffers, &position].concat();
-        launch(if causal { masked } else { plain }, &buffers, params, workgroups);
-    };
-
     let stats = output(&q, [batch, queries, heads, 2].map(|dim| dim as usize), DType::F32);
-    let params = stats_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
-    let per_query = batch * queries * heads;
-    let kernels = [&stats_wgsl::PLAIN, &stats_wgsl::CAUSAL];
-    run(kernels, &[&q, &k, &dy, &y, &key_range, &stats], params, per_query);
-
     let dq = output(&q, q.shape(), DType::F32);
-    let params = q_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
-    let kernels = [&q_wgsl::PLAIN, &q_wgsl::CAUSAL];
-    run(kernels, &[&q, &k, &v, &dy, &stats, &key_range, &dq], params, per_query);
-
     // One buffer for both: a kernel may bind eight.
     let dkv = output(&k, [2, batch, keys, kv_heads, head_dim].map(|dim| dim as usize), DType::F32);
-    let params = kv_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
-    let kernels = [&kv_wgsl::PLAIN, &kv_wgsl::CAUSAL];
-    run(kernels, &[&q, &k, &v, &dy, &stats, &key_range, &dkv], params, batch * keys * kv_heads);
+    let inputs = Inputs { q: &q, k: &k, v: &v, dy: &dy, y: &y, key_range: &key_range, position: &position, mask };
+    match tiles::win(queries, head_dim) {
+        true => tiles::backward(&inputs, &stats, &dq, &dkv),
+        false => by_query_and_key(&inputs, &stats, &dq, &dkv),
+    }
     let half = |i: isize| {
         let part = CubeBackend::float_slice(dkv.clone(), &[Slice::new(i, Some(i + 1), 1)]);
         CubeBackend::float_reshape(part, k.shape())
     };
     (dq, half(0), half(1))
+}
+
+/// What the backward pass of attention reads, contiguous.
+pub(super) struct Inputs<'a> {
+    pub(super) q: &'a CubeTensor,
+    pub(super) k: &'a CubeTensor,
+    pub(super) v: &'a CubeTensor,
+    pub(super) dy: &'a CubeTensor,
+    pub(super) y: &'a CubeTensor,
+    pub(super) key_range: &'a CubeTensor,
+    pub(super) position: &'a CubeTensor,
+    pub(super) mask: AttentionMask,
+}
+
+/// One workgroup per query of a head, or per key of a key head. Fills `stats: [B, T, H, 2]`, `dq`, and
+/// `dkv: [2, B, S, G, Dh]`.
+fn by_query_and_key(inputs: &Inputs<'_>, stats: &CubeTensor, dq: &CubeTensor, dkv: &CubeTensor) {
+    let &Inputs { q, k, v, dy, y, key_range, position, mask } = inputs;
+    let [batch, queries, heads, head_dim] = dims(q);
+    let [_, keys, kv_heads, _] = dims(k);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let run = |[full, causal]: [&'static mole_shaders::Kernel; 2], buffers: &[&CubeTensor], params, workgroups| match mask
+    {
+        AttentionMask::Full => launch(full, buffers, params, workgroups),
+        AttentionMask::Causal => launch(causal, &[buffers, &[position]].concat(), params, workgroups),
+    };
+    let per_query = batch * queries * heads;
+    let params = stats_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    run([&stats_wgsl::PLAIN, &stats_wgsl::CAUSAL], &[q, k, dy, y, key_range, stats], params, per_query);
+    let params = q_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    run([&q_wgsl::PLAIN, &q_wgsl::CAUSAL], &[q, k, v, dy, stats, key_range, dq], params, per_query);
+    let params = kv_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    let buffers = [q, k, v, dy, stats, key_range, dkv];
+    run([&kv_wgsl::PLAIN, &kv_wgsl::CAUSAL], &buffers, params, batch * keys * kv_heads);
 }
