@@ -1,4 +1,4 @@
-#variants CAUSAL WIDE
+#variants CAUSAL|PACKED WIDE
 // softmax(scale q k^T + mask) v for many queries: as attention, but a tile of queries by a tile of keys at a time.
 // B batch, T queries, S keys (the static cache's length), H query heads, G key/value heads (H is a multiple of G),
 // Dh head width. A row is a query of one head of the group that shares a key head.
@@ -7,7 +7,8 @@
 // workgroup memory, as vectors of 4 along Dh, which must divide by 4. A row's maximum is found anew by each of the QX
 // threads that share it; each sums its own weights until the end.
 // WIDE is for Dh over 64. Columns from COLUMNS on are another workgroup's, which scores anew.
-// A query sees the keys of key_range[b]; with CAUSAL, query t stands at position[0] + t and sees only those up to itself.
+// A query sees the keys of key_range[b]; with CAUSAL, query t stands at position[0] + t and sees only those up to itself;
+// with PACKED (B is 1, S is T) query t sees the keys of key_range[t] up to itself.
 // A query that sees no key yields zeros.
 // Source: Dao et al. 2022, arXiv 2205.14135, and Dao 2023, arXiv 2307.08691.
 #import grid
@@ -15,7 +16,7 @@
 @group(0) @binding(0) var<storage, read_write> q: array<vec4<f32>>; // [B, T, H, Dh / 4]
 @group(0) @binding(1) var<storage, read_write> k: array<vec4<f32>>; // [B, S, G, Dh / 4]
 @group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>; // [B, S, G, Dh / 4]
-@group(0) @binding(3) var<storage, read_write> key_range: array<i32>; // [B, 2]: first key, one past the last
+@group(0) @binding(3) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]: first key, one past the last
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>; // [B, T, H, Dh / 4]
 #ifdef CAUSAL
 @group(0) @binding(5) var<storage, read_write> position: array<i32>; // [1]
@@ -110,9 +111,9 @@ fn main(
     if (thread < ROWS) {
         lines[thread] = query_line(batch, kv_head, row0 + thread);
     }
-    // The last query of the tile sees the most keys. The barrier inside also publishes `lines`.
-    let range = visible_keys(thread, batch, (min(row0 + ROWS, rows) - 1u) / group_size());
-    let ends = row_ends(row0 + ty, QY, range.y);
+    // Its barrier also publishes `lines`.
+    let range = visible_keys(thread, batch, row0 / group_size(), (min(row0 + ROWS, rows) - 1u) / group_size());
+    let sight = row_sight(batch, row0 + ty, QY);
     let head = batch * params.keys * params.kv_heads + kv_head;
 
     var largest = vec4<f32>(FLOOR);
@@ -147,8 +148,8 @@ fn main(
             }
             workgroupBarrier();
         }
-        s0 = hide(s0, first + tx, QX, ends);
-        s1 = hide(s1, first + 4u * QX + tx, QX, ends);
+        s0 = hide(s0, first + tx, QX, sight);
+        s1 = hide(s1, first + 4u * QX + tx, QX, sight);
         q_tile[thread] = max(largest_of(s0), largest_of(s1));
         workgroupBarrier();
         var new_largest = largest;

@@ -1,4 +1,4 @@
-#variants CAUSAL WIDE
+#variants CAUSAL|PACKED WIDE
 // dk_s = scale sum_t ds_ts q_t and dv_s = sum_t p_ts dy_t over the queries t, of every head of the group, that see key s;
 // p and ds as in attention_tile_backward_q, which makes `stats`. As attention_backward_kv, but a tile of keys by a tile of
 // queries at a time.
@@ -15,7 +15,7 @@
 @group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>; // [B, S, G, Dh / 4]
 @group(0) @binding(3) var<storage, read_write> dy: array<vec4<f32>>; // [B, T, H, Dh / 4]
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [B, T, H, 2]: lse, delta
-@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2]
+@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]
 @group(0) @binding(6) var<storage, read_write> dkv: array<vec4<f32>>; // [2, B, S, G, Dh / 4]: dk, then dv
 #ifdef CAUSAL
 @group(0) @binding(7) var<storage, read_write> position: array<i32>; // [1]
@@ -49,6 +49,7 @@ const COLUMNS = 8u * QX;
 const PART = 8u * STEP; // rows at a time, in p^T dy and ds^T q
 
 var<workgroup> lines: array<u32, ROWS>; // of q, for each row of the tile
+var<workgroup> sight: array<vec2<u32>, ROWS>; // the keys first..last that a row sees
 var<workgroup> lse: array<f32, ROWS>;
 var<workgroup> delta: array<f32, ROWS>;
 var<workgroup> key_tile: array<vec4<f32>, 2u * STEP * KEYS>; // k, v: [2, STEP, KEYS]
@@ -97,28 +98,20 @@ fn query_products(a: mat4x4<f32>, at: u32) -> mat4x4<f32> {
     return products(a, query_tile[at], query_tile[at + QX], query_tile[at + 2u * QX], query_tile[at + 3u * QX]);
 }
 
-// Which of four keys, QY apart, a row sees; `range` is the batch row's.
-fn sees(key: u32, row: u32, range: vec2<u32>) -> vec4<bool> {
-    var end = range.y;
-#ifdef CAUSAL
-    end = min(end, u32(position[0]) + row / group_size() + 1u);
-#endif
+// What four keys, QY apart, weigh for row `row` of the tile: 0 where it sees them not.
+fn probability(s: vec4<f32>, key: u32, row: u32) -> vec4<f32> {
     let keys = vec4<u32>(key, key + QY, key + 2u * QY, key + 3u * QY);
-    return (keys >= vec4<u32>(range.x)) & (keys < vec4<u32>(end));
-}
-
-// What four keys weigh for row `row` of the tile, which is row `place` of the (batch, key head): 0 where it sees them not.
-fn probability(s: vec4<f32>, key: u32, row: u32, place: u32, range: vec2<u32>) -> vec4<f32> {
-    return select(vec4<f32>(), exp(s - lse[row]), sees(key, place, range));
+    let sees = (keys >= vec4<u32>(sight[row].x)) & (keys < vec4<u32>(sight[row].y));
+    return select(vec4<f32>(), exp(s - lse[row]), sees);
 }
 
 // The same for four rows, QX apart.
-fn probabilities(s: mat4x4<f32>, key: u32, row: u32, first: u32, range: vec2<u32>) -> mat4x4<f32> {
+fn probabilities(s: mat4x4<f32>, key: u32, row: u32) -> mat4x4<f32> {
     return mat4x4<f32>(
-        probability(s[0], key, row, first + row, range),
-        probability(s[1], key, row + QX, first + row + QX, range),
-        probability(s[2], key, row + 2u * QX, first + row + 2u * QX, range),
-        probability(s[3], key, row + 3u * QX, first + row + 3u * QX, range),
+        probability(s[0], key, row),
+        probability(s[1], key, row + QX),
+        probability(s[2], key, row + 2u * QX),
+        probability(s[3], key, row + 3u * QX),
     );
 }
 
@@ -148,7 +141,6 @@ fn main(
     let tx = thread % QX;
     let ty = thread / QX;
     let head = batch * params.keys * params.kv_heads + kv_head;
-    let key_bounds = valid_keys(batch);
     let queries = seeing_queries(thread, batch, key0, key0 + KEYS);
 
     var dk0 = mat4x4<f32>();
@@ -160,10 +152,12 @@ fn main(
         for (var row = thread; row < ROWS; row += WORKGROUP) {
             let line = query_line(batch, kv_head, first + row);
             lines[row] = line;
-            // A row that is not there has a denominator beyond all scores.
-            lse[row] = 3.4e38;
+            // A row that is not there sees nothing.
+            sight[row] = vec2<u32>();
+            lse[row] = 0.0;
             delta[row] = 0.0;
             if (line != NONE) {
+                sight[row] = keys_of(batch, (first + row) / group_size());
                 lse[row] = stats[2u * line];
                 delta[row] = stats[2u * line + 1u];
             }
@@ -198,8 +192,8 @@ fn main(
             workgroupBarrier();
         }
         let far = 4u * QX + tx;
-        let p0 = probabilities(s0, key0 + ty, tx, first, key_bounds);
-        let p1 = probabilities(s1, key0 + ty, far, first, key_bounds);
+        let p0 = probabilities(s0, key0 + ty, tx);
+        let p1 = probabilities(s1, key0 + ty, far);
         for (var j = 0u; j < 4u; j++) {
             weights[(tx + j * QX) * QY + ty] = p0[j];
             weights[(far + j * QX) * QY + ty] = p1[j];

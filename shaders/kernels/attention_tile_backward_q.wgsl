@@ -1,4 +1,4 @@
-#variants CAUSAL WIDE
+#variants CAUSAL|PACKED WIDE
 // dq = scale sum_s ds_s k_s, ds_s = p_s (<dy, v_s> - delta), p_s = exp(scale <q, k_s> - lse): the queries' gradient of
 // attention for many queries, and lse for attention_tile_backward_kv. As attention_backward_q, but a tile of queries by a
 // tile of keys at a time, and lse is found on the way: with an online softmax ds and its sum are exact up to a factor.
@@ -15,7 +15,7 @@
 @group(0) @binding(2) var<storage, read_write> v: array<vec4<f32>>; // [B, S, G, Dh / 4]
 @group(0) @binding(3) var<storage, read_write> dy: array<vec4<f32>>; // [B, T, H, Dh / 4]
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [B, T, H, 2]: lse (written), delta (read)
-@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2]
+@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]
 @group(0) @binding(6) var<storage, read_write> dq: array<vec4<f32>>; // [B, T, H, Dh / 4]
 #ifdef CAUSAL
 @group(0) @binding(7) var<storage, read_write> position: array<i32>; // [1]
@@ -134,9 +134,9 @@ fn main(
     if (thread < ROWS) {
         lines[thread] = query_line(batch, kv_head, row0 + thread);
     }
-    // The last query of the tile sees the most keys. The barrier inside also publishes `lines`.
-    let range = visible_keys(thread, batch, (min(row0 + ROWS, rows) - 1u) / group_size());
-    let ends = row_ends(row0 + ty, QY, range.y);
+    // Its barrier also publishes `lines`.
+    let range = visible_keys(thread, batch, row0 / group_size(), (min(row0 + ROWS, rows) - 1u) / group_size());
+    let sight = row_sight(batch, row0 + ty, QY);
     let head = batch * params.keys * params.kv_heads + kv_head;
     let delta = vec4<f32>(
         delta_or_zero(ty), delta_or_zero(ty + QY), delta_or_zero(ty + 2u * QY), delta_or_zero(ty + 3u * QY));
@@ -177,8 +177,8 @@ fn main(
             }
             workgroupBarrier();
         }
-        s0 = hide(s0, first + tx, QX, ends);
-        s1 = hide(s1, first + 4u * QX + tx, QX, ends);
+        s0 = hide(s0, first + tx, QX, sight);
+        s1 = hide(s1, first + 4u * QX + tx, QX, sight);
         query_tile[thread] = max(largest_of(s0), largest_of(s1));
         workgroupBarrier();
         var new_largest = largest;
@@ -222,10 +222,10 @@ fn main(
     for (var i = 0u; i < QX; i++) {
         sum += query_tile[ty * QX + i];
     }
-    let seen = sum > vec4<f32>();
-    let scale = select(vec4<f32>(), params.scale / sum, seen);
+    let sees = sum > vec4<f32>();
+    let scale = select(vec4<f32>(), params.scale / sum, sees);
     // A row that sees no key gets a denominator beyond all scores.
-    let lse = select(vec4<f32>(-LOWEST), largest + log(sum), seen);
+    let lse = select(vec4<f32>(-LOWEST), largest + log(sum), sees);
     for (var i = 0u; i < 4u; i++) {
         let row = ty + i * QY;
         let d = column0 + tx;

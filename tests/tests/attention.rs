@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor};
 use mole_runtime::device::ComputeDevice;
-use mole_runtime::ops::{AttentionMask, Kernels, attention};
+use mole_runtime::ops::{AttentionMask, Kernels, attention, with_composed_gradients};
 use mole_tests::{Tolerance, difference, floats, gpu, ints, max_norm, values};
 
 const SUM: Tolerance = Tolerance { absolute: 2e-5, relative: 1e-5 };
@@ -25,7 +25,7 @@ struct Case {
     kv_heads: usize,
     head_dim: usize,
     position: i32,
-    /// First key and one past the last, for each of the batch.
+    /// First key and one past the last, for each of the batch, or of packed tokens.
     ranges: Vec<i32>,
 }
 
@@ -47,7 +47,7 @@ impl Case {
     }
 
     fn attend(&self, [q, k, v]: [Tensor<4>; 3], mask: AttentionMask, device: &Device) -> Tensor<4> {
-        let ranges = ints(&self.ranges, [self.batch, 2], device);
+        let ranges = ints(&self.ranges, [self.ranges.len() / 2, 2], device);
         attention(q, &k, &v, &ranges, &ints(&[self.position], [1], device), mask)
     }
 
@@ -134,6 +134,18 @@ fn padding_on_either_side() {
     });
 }
 
+fn check_gradients(what: &str, actual: &[Vec<f32>; 3], expected: &[Vec<f32>; 3]) {
+    for ((name, actual), expected) in ["dq", "dk", "dv"].iter().zip(actual).zip(expected) {
+        if expected.iter().all(|&value| value == 0.0) {
+            // A softmax over one key has no slope at all.
+            assert!(actual.iter().all(|value| value.abs() <= 1e-6), "{what}, {name}: {actual:?} instead of zeros");
+            continue;
+        }
+        let error = max_norm(actual, expected);
+        assert!(error <= GRADIENT, "{what}, {name}: off by {error:e} of the largest");
+    }
+}
+
 #[test]
 fn gradients() {
     let cases = [
@@ -151,15 +163,49 @@ fn gradients() {
     under_both(|kernels, gpu| {
         for (case, mask) in cases.iter().flat_map(|case| MASKS.map(|mask| (case, mask))) {
             let (actual, expected) = (case.gradients(mask, gpu), case.gradients(mask, &ComputeDevice::cpu().burn));
-            for ((name, actual), expected) in ["dq", "dk", "dv"].iter().zip(&actual).zip(&expected) {
-                if expected.iter().all(|&value| value == 0.0) {
-                    // A softmax over one key has no slope at all.
-                    assert!(actual.iter().all(|value| value.abs() <= 1e-6), "{kernels}, {case:?}, {mask:?}, {name}");
-                    continue;
-                }
-                let error = max_norm(actual, expected);
-                assert!(error <= GRADIENT, "{kernels}, {case:?}, {mask:?}, {name}: off by {error:e} of the largest");
+            check_gradients(&format!("{kernels}, {case:?}, {mask:?}"), &actual, &expected);
+        }
+    });
+}
+
+/// Sequences one behind the other in a batch of one.
+fn packed(lengths: &[usize], [heads, kv_heads, head_dim]: [usize; 3]) -> Case {
+    let (mut ranges, mut at) = (Vec::new(), 0);
+    for &length in lengths {
+        ranges.extend([at as i32, (at + length) as i32].repeat(length));
+        at += length;
+    }
+    Case { batch: 1, queries: at, keys: at, heads, kv_heads, head_dim, position: 0, ranges }
+}
+
+#[test]
+fn packed_sequences_are_each_by_itself() {
+    let lengths: [&[usize]; 5] = [&[2], &[3, 1, 7], &[16, 15], &[40, 1, 64, 33, 20], &[130]];
+    let heads = [[2, 1, 10], [4, 2, 64], [3, 3, 72]];
+    let cpu = ComputeDevice::cpu().burn;
+    under_both(|kernels, gpu| {
+        for (lengths, heads) in lengths.into_iter().flat_map(|lengths| heads.map(|heads| (lengths, heads))) {
+            let what = format!("{kernels}, {lengths:?}, {heads:?}");
+            let case = packed(lengths, heads);
+            let (mut at, mut parts) = (0, Vec::new());
+            for &length in lengths {
+                let alone = Case { batch: 1, ..Case::whole([length, length], heads, 0) };
+                let alone = Case { ranges: vec![0, length as i32], ..alone };
+                let inputs = case.inputs(&cpu).map(|input| input.narrow(1, at, length));
+                parts.extend(values(alone.attend(inputs, AttentionMask::Causal, &cpu)));
+                at += length;
             }
+            for device in [gpu, &cpu] {
+                let y = case.forward(AttentionMask::Packed, device);
+                if let Some(difference) = difference(&y, &parts, SUM) {
+                    panic!("{what}: {difference}");
+                }
+            }
+            let (actual, expected) =
+                (case.gradients(AttentionMask::Packed, gpu), case.gradients(AttentionMask::Packed, &cpu));
+            check_gradients(&what, &actual, &expected);
+            let composed = with_composed_gradients(|| case.gradients(AttentionMask::Packed, &cpu));
+            check_gradients(&format!("{what}, composed"), &expected, &composed);
         }
     });
 }

@@ -6,9 +6,7 @@
 
 use burn::tensor::{Device, Tensor};
 use mole_runtime::device::ComputeDevice;
-use mole_runtime::ops::{
-    self, PackedFormat, SampleParams, SampleState, Weight, rotary_table, run_kernel,
-};
+use mole_runtime::ops::{self, PackedFormat, SampleParams, SampleState, Weight, rotary_table, run_kernel};
 use mole_shaders::{Binding, Kernel};
 use mole_tests::{Tolerance, difference, floats, gpu, int_values, ints, numbers, values, weight_f32, weight_packed};
 
