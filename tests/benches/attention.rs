@@ -98,6 +98,41 @@ impl Case {
     }
 }
 
+/// Packed sequences, forward and backward: in one launch, or each by itself.
+fn packed_time(lengths: &[usize], one_launch: bool, heads: usize, device: &Device) -> Duration {
+    Kernels::Fast.choose();
+    let tokens = lengths.iter().sum();
+    let inputs = [1, 2, 3].map(|seed| floats([1, tokens, heads, 64], seed, device));
+    for input in &inputs {
+        values(input.clone().slice([0..1, 0..1, 0..1, 0..1]));
+    }
+    let start = Instant::now();
+    let leaves = inputs.map(|input| input.autodiff().require_grad());
+    let [q, k, v] = leaves.clone();
+    let position = ints(&[0], [1], device);
+    let (mut ranges, mut parts, mut at) = (Vec::new(), Vec::new(), 0);
+    for &length in lengths {
+        match one_launch {
+            true => ranges.extend([at as i32, (at + length) as i32].repeat(length)),
+            false => {
+                let [q, k, v] = [&q, &k, &v].map(|tensor| tensor.clone().narrow(1, at, length));
+                let range = ints(&[0, length as i32], [1, 2], device);
+                parts.push(attention(q, &k, &v, &range, &position, AttentionMask::Causal));
+            }
+        }
+        at += length;
+    }
+    let y = match one_launch {
+        true => attention(q, &k, &v, &ints(&ranges, [tokens, 2], device), &position, AttentionMask::Packed),
+        false => Tensor::cat(parts, 1),
+    };
+    let gradients = y.sum().backward();
+    for leaf in leaves {
+        values(leaf.grad(&gradients).expect("a gradient").slice([0..1, 0..1, 0..1, 0..1]));
+    }
+    start.elapsed()
+}
+
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
@@ -122,5 +157,23 @@ fn main() {
         let [tiles, queries, generic] = least;
         let (by_queries, by_generic) = (queries / tiles, generic / tiles);
         println!("{:18} {tiles:10.2} {queries:10.2} {generic:10.2}   x{by_queries:.2}, x{by_generic:.2}", case.name);
+    }
+    for (name, lengths) in
+        [("packed-8x64", vec![64; 8]), ("packed-16x32", vec![32; 16]), ("packed-2x256", vec![256; 2])]
+    {
+        if !name.contains(&filter) {
+            continue;
+        }
+        let mut least = [f64::MAX; 2];
+        for round in 0..=rounds {
+            for (least, one_launch) in least.iter_mut().zip([true, false]) {
+                let time = packed_time(&lengths, one_launch, heads, &device.burn).as_secs_f64() * 1e3;
+                if round > 0 {
+                    *least = least.min(time);
+                }
+            }
+        }
+        let [together, apart] = least;
+        println!("{name:18} {together:10.2} in one launch, {apart:.2} each by itself: x{:.2}", apart / together);
     }
 }
