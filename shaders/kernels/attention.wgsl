@@ -1,9 +1,10 @@
-#variants CAUSAL
+#variants CAUSAL|PACKED
 // softmax(scale q k^T + mask) v with an online softmax: memory is linear in the sequence.
 // B batch, T queries, S keys (the static cache's length), H query heads, G key/value heads (H is a multiple of G),
 // Dh head width. One workgroup per (batch, query, head); a tile of 64 keys at a time: a thread scores one key, then
 // owns the output elements thread, thread + 64, ...
-// A query sees the keys of key_range[b]; with CAUSAL, query t stands at position[0] + t and sees only those up to itself.
+// A query sees the keys of key_range[b]; with CAUSAL, query t stands at position[0] + t and sees only those up to itself;
+// with PACKED (B is 1, S is T) query t sees the keys of key_range[t] up to itself.
 // A query that sees no key yields zeros.
 // Source: Dao et al. 2022, arXiv 2205.14135; online softmax of Milakov and Gimelshein 2018, arXiv 1805.02867.
 #import grid
@@ -11,7 +12,7 @@
 @group(0) @binding(0) var<storage, read_write> q: array<f32>; // [B, T, H, Dh]
 @group(0) @binding(1) var<storage, read_write> k: array<f32>; // [B, S, G, Dh]
 @group(0) @binding(2) var<storage, read_write> v: array<f32>; // [B, S, G, Dh]
-@group(0) @binding(3) var<storage, read_write> key_range: array<i32>; // [B, 2]: first key, one past the last
+@group(0) @binding(3) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]: first key, one past the last
 @group(0) @binding(4) var<storage, read_write> y: array<f32>; // [B, T, H, Dh]
 #ifdef CAUSAL
 @group(0) @binding(5) var<storage, read_write> position: array<i32>; // [1]
@@ -60,7 +61,7 @@ fn main(
         query[d] = q[row * params.head_dim + d] * params.scale;
     }
     // Its barrier also publishes the query.
-    let range = visible_keys(thread, batch, token);
+    let range = visible_keys(thread, batch, token, token);
 
     var largest = LOWEST;
     var total = 0.0;

@@ -1,4 +1,4 @@
-#variants CAUSAL
+#variants CAUSAL|PACKED
 // dk_s = scale sum_t ds_ts q_t and dv_s = sum_t p_ts dy_t over the queries t, of every head of the group, that see key s;
 // p and ds as in attention_backward_q.
 // B batch, T queries, S keys, H query heads, G key/value heads, Dh head width. One workgroup per (batch, key, key head);
@@ -12,7 +12,7 @@
 @group(0) @binding(2) var<storage, read_write> v: array<f32>; // [B, S, G, Dh]
 @group(0) @binding(3) var<storage, read_write> dy: array<f32>; // [B, T, H, Dh]
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [B, T, H, 2]: lse, delta
-@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2]
+@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]
 @group(0) @binding(6) var<storage, read_write> dkv: array<f32>; // [2, B, S, G, Dh]: dk, then dv
 #ifdef CAUSAL
 @group(0) @binding(7) var<storage, read_write> position: array<i32>; // [1]
@@ -67,7 +67,7 @@ fn main(
         value_row[d] = v[row * params.head_dim + d];
     }
     // Its barrier also publishes the two rows above.
-    let range = seeing_queries(thread, batch, key);
+    let range = seeing_queries(thread, batch, key, key + 1u);
     let pairs = (range.y - range.x) * (params.heads / params.kv_heads);
 
     var dk_sums = vec4<f32>();

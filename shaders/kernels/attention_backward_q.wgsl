@@ -1,4 +1,4 @@
-#variants CAUSAL
+#variants CAUSAL|PACKED
 // dq = scale sum_s ds_s k_s, ds_s = p_s (<dy, v_s> - delta), p_s = exp(scale <q, k_s> - lse): the queries' gradient of
 // attention, scores made again instead of kept.
 // B batch, T queries, S keys, H query heads, G key/value heads, Dh head width. One workgroup per (batch, query, head);
@@ -11,7 +11,7 @@
 @group(0) @binding(2) var<storage, read_write> v: array<f32>; // [B, S, G, Dh]
 @group(0) @binding(3) var<storage, read_write> dy: array<f32>; // [B, T, H, Dh]
 @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [B, T, H, 2]: lse, delta
-@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2]
+@group(0) @binding(5) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]
 @group(0) @binding(6) var<storage, read_write> dq: array<f32>; // [B, T, H, Dh]
 #ifdef CAUSAL
 @group(0) @binding(7) var<storage, read_write> position: array<i32>; // [1]
@@ -59,7 +59,7 @@ fn main(
         gradient[d] = dy[row * params.head_dim + d];
     }
     // Its barrier also publishes the two rows above.
-    let range = visible_keys(thread, batch, token);
+    let range = visible_keys(thread, batch, token, token);
     let lse = stats[2u * row];
     let delta = stats[2u * row + 1u];
 

@@ -1,4 +1,4 @@
-#variants CAUSAL
+#variants CAUSAL|PACKED
 // What the backward pass of attention needs of each query: the log of its softmax's denominator, and <dy, y>.
 // B batch, T queries, S keys, H query heads, G key/value heads, Dh head width. One workgroup per (batch, query, head);
 // a thread scores one key of 64 at a time. A query that sees no key gets a denominator beyond all scores.
@@ -9,7 +9,7 @@
 @group(0) @binding(1) var<storage, read_write> k: array<f32>; // [B, S, G, Dh]
 @group(0) @binding(2) var<storage, read_write> dy: array<f32>; // [B, T, H, Dh]
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [B, T, H, Dh]
-@group(0) @binding(4) var<storage, read_write> key_range: array<i32>; // [B, 2]
+@group(0) @binding(4) var<storage, read_write> key_range: array<i32>; // [B, 2], with PACKED [T, 2]
 @group(0) @binding(5) var<storage, read_write> stats: array<f32>; // [B, T, H, 2]
 #ifdef CAUSAL
 @group(0) @binding(6) var<storage, read_write> position: array<i32>; // [1]
@@ -59,7 +59,7 @@ fn main(
         products += dy[row * params.head_dim + d] * y[row * params.head_dim + d];
     }
     let delta = workgroup_sum(thread, products);
-    let range = visible_keys(thread, batch, token);
+    let range = visible_keys(thread, batch, token, token);
     var largest = LOWEST;
     var total = 0.0;
     for (var first = range.x; first < range.y; first += WORKGROUP) {

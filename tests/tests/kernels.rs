@@ -1,13 +1,12 @@
-//! Every kernel against its composed body, on sizes around the workgroup's, with outputs poisoned.
+//! Every kernel against its composed body, on sizes around the workgroup's, with outputs poisoned; those of attention
+//! are in `attention`.
 //!
 //! Tolerances: sums of n products in another order differ by about sqrt(n) eps; the largest sums here have 600 terms of
 //! size 1, so 2e-5 absolute and 1e-5 relative. Element-wise functions get 2e-6, the accuracy of `exp` on GPUs.
 
 use burn::tensor::{Device, Tensor};
 use mole_runtime::device::ComputeDevice;
-use mole_runtime::ops::{
-    self, AttentionMask, PackedFormat, SampleParams, SampleState, Weight, rotary_table, run_kernel,
-};
+use mole_runtime::ops::{self, PackedFormat, SampleParams, SampleState, Weight, rotary_table, run_kernel};
 use mole_shaders::{Binding, Kernel};
 use mole_tests::{Tolerance, difference, floats, gpu, int_values, ints, numbers, values, weight_f32, weight_packed};
 
@@ -168,60 +167,6 @@ fn kv_write() {
             let cache = floats([batch, context, 3, 10], 1, device);
             ops::kv_write(cache, floats([batch, tokens, 3, 10], 2, device), &ints(&[position], [1], device))
         });
-    }
-}
-
-struct Attention {
-    batch: usize,
-    queries: usize,
-    keys: usize,
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    position: i32,
-}
-
-fn attend(case: &Attention, ranges: &[i32], mask: AttentionMask, device: &Device) -> Tensor<4> {
-    let &Attention { batch, queries, keys, heads, kv_heads, head_dim, position } = case;
-    ops::attention(
-        floats([batch, queries, heads, head_dim], 1, device),
-        &floats([batch, keys, kv_heads, head_dim], 2, device),
-        &floats([batch, keys, kv_heads, head_dim], 3, device),
-        &ints(ranges, [batch, 2], device),
-        &ints(&[position], [1], device),
-        mask,
-    )
-}
-
-#[test]
-fn attention() {
-    let shapes = [(1, 1, 2), (2, 1, 10), (4, 2, 64), (3, 3, 72), (4, 1, 128), (2, 2, 256)];
-    for (heads, kv_heads, head_dim) in shapes {
-        for (queries, keys, position) in [(1, 1, 0), (1, 65, 64), (3, 63, 5), (7, 64, 57), (66, 200, 40)] {
-            let case = Attention { batch: 2, queries, keys, heads, kv_heads, head_dim, position };
-            for mask in [AttentionMask::Full, AttentionMask::Causal] {
-                let what = format!("{queries} of {keys} at {position}, {heads}/{kv_heads} x {head_dim}, {mask:?}");
-                let whole = [0, keys as i32, 0, keys as i32];
-                check(&what, SUM, |device| attend(&case, &whole, mask, device));
-            }
-        }
-    }
-}
-
-#[test]
-fn attention_with_padding_on_either_side() {
-    let case = Attention { batch: 3, queries: 70, keys: 90, heads: 4, kv_heads: 2, head_dim: 16, position: 0 };
-    // Left-padded, right-padded, and a row without one key, which must come out as zeros.
-    let ranges = [20, 90, 0, 33, 40, 40];
-    for mask in [AttentionMask::Full, AttentionMask::Causal] {
-        check(&format!("{mask:?}"), SUM, |device| attend(&case, &ranges, mask, device));
-        let Some(gpu) = gpu() else { return };
-        let y = values(attend(&case, &ranges, mask, &gpu));
-        let row = 70 * 4 * 16;
-        assert!(y[2 * row..].iter().all(|&value| value == 0.0), "a row without keys");
-        // Causal and left-padded: the first 20 queries see nothing.
-        let blind = mask == AttentionMask::Causal;
-        assert_eq!(y[..20 * 4 * 16].iter().all(|&value| value == 0.0), blind);
     }
 }
 

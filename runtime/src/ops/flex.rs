@@ -10,7 +10,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
-use super::attention::AttentionMask;
+use super::attention::{AttentionMask, packed_sequences};
 use super::{MoleOps, PackedLayout, host, linear};
 
 type Floats = FloatTensor<Flex>;
@@ -105,7 +105,7 @@ impl MoleOps for Flex {
             let probs = row.softmax(scores);
             row.back(Flex::float_matmul(probs, row.keys_of(&v)), row.heads, row.queries)
         });
-        Flex::float_cat(rows.collect(), 0)
+        Flex::float_cat(rows.collect(), rows_dim(mask))
     }
 
     fn attention_backward(
@@ -130,7 +130,8 @@ impl MoleOps for Flex {
             dk.push(row.back(Flex::float_matmul(dscores.transpose(1, 2), q), row.kv_heads, row.keys));
             dv.push(row.back(Flex::float_matmul(probs.transpose(1, 2), dy), row.kv_heads, row.keys));
         }
-        (Flex::float_cat(dq, 0), Flex::float_cat(dk, 0), Flex::float_cat(dv, 0))
+        let dim = rows_dim(mask);
+        (Flex::float_cat(dq, dim), Flex::float_cat(dk, dim), Flex::float_cat(dv, dim))
     }
 
     fn cross_entropy_chunk(logits: Floats, targets: Ints, before: Floats, first: usize) -> Floats {
@@ -172,9 +173,16 @@ impl MoleOps for Flex {
     }
 }
 
-/// One row of a batch in attention. Heads of a group share a key head: their queries are rows of one product.
+/// The dimension along which the rows of a batch stand: packed sequences stand one behind the other.
+fn rows_dim(mask: AttentionMask) -> usize {
+    usize::from(mask == AttentionMask::Packed)
+}
+
+/// One row of a batch in attention, or one packed sequence. Heads of a group share a key head: their queries are rows of
+/// one product.
 struct BatchRow {
-    index: usize,
+    /// The dimension along which rows stand, the row's first index there, and how many belong to it.
+    place: [usize; 3],
     heads: usize,
     kv_heads: usize,
     queries: usize,
@@ -195,34 +203,49 @@ fn batch_rows(
 ) -> impl Iterator<Item = BatchRow> {
     let [batch, queries, heads, head_dim] = q.shape().dims();
     let [_, keys, kv_heads, _] = k.shape().dims::<4>();
+    let scale = 1.0 / (head_dim as f32).sqrt();
     let ranges = host::ints::<Flex>(key_range);
+    if mask == AttentionMask::Packed {
+        let sequences = packed_sequences(&ranges).map(|Range { start, end }| {
+            let (place, tokens, causal_from) = ([1, start, end - start], end - start, Some(0));
+            let (queries, keys, valid) = (tokens, tokens, 0..tokens);
+            BatchRow { place, heads, kv_heads, queries, keys, head_dim, scale, valid, causal_from }
+        });
+        return sequences.collect::<Vec<_>>().into_iter();
+    }
     let position = host::ints::<Flex>(position)[0];
     let inside = move |key: i32| key.clamp(0, keys as i32) as usize;
-    (0..batch).map(move |index| BatchRow {
-        index,
+    let rows = (0..batch).map(|index| BatchRow {
+        place: [0, index, 1],
         heads,
         kv_heads,
         queries,
         keys,
         head_dim,
-        scale: 1.0 / (head_dim as f32).sqrt(),
+        scale,
         valid: inside(ranges[2 * index])..inside(ranges[2 * index + 1]).max(inside(ranges[2 * index])),
         causal_from: (mask == AttentionMask::Causal).then_some(position as usize),
-    })
+    });
+    rows.collect::<Vec<_>>().into_iter()
 }
 
 impl BatchRow {
+    fn cut(&self, of: &Floats) -> Floats {
+        let [dim, first, count] = self.place;
+        of.narrow(dim, first, count)
+    }
+
     /// `[1, T, H, Dh]` of the batch to `[G, H / G T, Dh]`, times a factor.
     fn queries(&self, of: &Floats, factor: f32) -> Floats {
         let rows = self.heads / self.kv_heads * self.queries;
-        let tensor = of.narrow(0, self.index, 1).permute(&[0, 2, 1, 3]).to_contiguous();
+        let tensor = self.cut(of).permute(&[0, 2, 1, 3]).to_contiguous();
         let tensor = tensor.reshape(Shape::new([self.kv_heads, rows, self.head_dim]));
         if factor == 1.0 { tensor } else { Flex::float_mul_scalar(tensor, factor.into()) }
     }
 
     /// `[1, S, G, Dh]` of the batch to `[G, S, Dh]`.
     fn keys_of(&self, of: &Floats) -> Floats {
-        let tensor = of.narrow(0, self.index, 1).permute(&[0, 2, 1, 3]).to_contiguous();
+        let tensor = self.cut(of).permute(&[0, 2, 1, 3]).to_contiguous();
         tensor.reshape(Shape::new([self.kv_heads, self.keys, self.head_dim]))
     }
 
@@ -445,17 +468,23 @@ mod tests {
             (AttentionMask::Causal, full, 0, 19),
             (AttentionMask::Causal, cut, 9, 4),
             (AttentionMask::Causal, full, 18, 1),
+            (AttentionMask::Packed, full, 0, 19),
         ] {
-            let q = numbers(&[2, queries, 6, 8], 1);
-            let [k, v] = [2, 3].map(|seed| numbers(&[2, 19, 3, 8], seed));
-            let (range, at) = (ints(&ranges, &[2, 2]), ints(&[position], &[1]));
+            // Packed sequences of 12, 1 and 6 tokens, in a batch of one.
+            let (batch, ranges) = match mask == AttentionMask::Packed {
+                true => (1, [[0, 12].repeat(12), vec![12, 13], [13, 19].repeat(6)].concat()),
+                false => (2, ranges.to_vec()),
+            };
+            let q = numbers(&[batch, queries, 6, 8], 1);
+            let [k, v] = [2, 3].map(|seed| numbers(&[batch, 19, 3, 8], seed));
+            let (range, at) = (ints(&ranges, &[ranges.len() / 2, 2]), ints(&[position], &[1]));
             let what = format!("{mask:?} {ranges:?} from {position}");
             let inputs = || (q.clone(), k.clone(), v.clone(), range.clone(), at.clone());
             let (q_, k_, v_, r, p) = inputs();
             let y = attention::composed::<Flex>(q_, k_, v_, r, p, mask);
             let (q_, k_, v_, r, p) = inputs();
             close(&what, Flex::mole_attention(q_, k_, v_, r, p, mask), y.clone());
-            let dy = numbers(&[2, queries, 6, 8], 4);
+            let dy = numbers(&[batch, queries, 6, 8], 4);
             let (q_, k_, v_, r, p) = inputs();
             let ours = Flex::attention_backward(dy.clone(), q_, k_, v_, y.clone(), r, p, mask);
             let (q_, k_, v_, r, p) = inputs();

@@ -54,11 +54,12 @@ pub(super) enum Keys<'a> {
 pub struct Packing {
     /// Where each sequence stands.
     pub sequences: Vec<Range<usize>>,
-    /// `[1]`, zero: every sequence begins at position 0.
-    start: Tensor<1, Int>,
-    /// `[1, 2]` for each sequence: all its keys.
-    key_ranges: Vec<Tensor<2, Int>>,
+    /// `[tokens, 2]`: every token's sequence.
+    key_range: Tensor<2, Int>,
+    /// `[tokens, head_dim]`: the rotation of every token, at its position in its sequence.
     rotary: Tensor<2>,
+    /// `[1]`, zero: where the rotations begin.
+    start: Tensor<1, Int>,
 }
 
 impl Packing {
@@ -69,14 +70,16 @@ impl Packing {
             sequences.push(at..at + length);
             at += length;
         }
-        let key_range = |&length: &usize| {
-            Tensor::from_data(TensorData::new(vec![0i32, length as i32], [1, 2]), (&device, DType::I32))
-        };
+        let bounds = sequences.iter().flat_map(|s| vec![[s.start as i32, s.end as i32]; s.len()]);
+        let positions = sequences.iter().flat_map(|s| 0..s.len() as i32);
+        let positions = TensorData::new(positions.collect::<Vec<i32>>(), [at]);
+        let positions = Tensor::<1, Int>::from_data(positions, (&device, DType::I32));
+        let bounds = TensorData::new(bounds.flatten().collect::<Vec<i32>>(), [at, 2]);
         Self {
             sequences,
+            key_range: Tensor::from_data(bounds, (&device, DType::I32)),
+            rotary: rotary.clone().select(0, positions),
             start: Tensor::from_data(TensorData::new(vec![0i32], [1]), (&device, DType::I32)),
-            key_ranges: lengths.iter().map(key_range).collect(),
-            rotary: rotary.clone(),
         }
     }
 }
@@ -171,26 +174,14 @@ impl LlamaAttention {
                 let [k, v] = kv.append(k, v, position);
                 attention(q, &k, &v, key_range, position, AttentionMask::Causal)
             }
-            Keys::Packed(packing) => packed_attention(q, k, v, table, packing),
+            Keys::Packed(packing) => {
+                let (q, k) = (rotary(q, table, &packing.start), rotary(k, table, &packing.start));
+                attention(q, &k, &v, &packing.key_range, &packing.start, AttentionMask::Packed)
+            }
         };
         let y = y.reshape([batch * tokens, self.num_attention_heads * self.head_dim]);
         self.o_proj.forward(y, noise).reshape([batch, tokens, d_model])
     }
-}
-
-/// Each sequence by itself.
-fn packed_attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, table: &Tensor<2>, packing: &Packing) -> Tensor<4> {
-    let alone = packing.sequences.len() == 1;
-    let parts = packing.sequences.iter().zip(&packing.key_ranges).map(|(sequence, key_range)| {
-        let cut = |tensor: &Tensor<4>| match alone {
-            true => tensor.clone(),
-            false => tensor.clone().narrow(1, sequence.start, sequence.len()),
-        };
-        let (q, k) = (rotary(cut(&q), table, &packing.start), rotary(cut(&k), table, &packing.start));
-        attention(q, &k, &cut(&v), key_range, &packing.start, AttentionMask::Causal)
-    });
-    let mut parts: Vec<Tensor<4>> = parts.collect();
-    if alone { parts.remove(0) } else { Tensor::cat(parts, 1) }
 }
 
 impl LlamaMlp {

@@ -8,9 +8,11 @@ use burn::backend::{Autodiff, Backend, TensorMetadata};
 use burn::tensor::{DType, Shape, Slice, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
-use mole_shaders::{attention_backward_kv as kv_wgsl, attention_backward_q as q_wgsl, attention_stats as stats_wgsl};
+use mole_shaders::{
+    Kernel, attention_backward_kv as kv_wgsl, attention_backward_q as q_wgsl, attention_stats as stats_wgsl,
+};
 
-use super::AttentionMask;
+use super::{AttentionMask, check_ranges, packed_sequences, range, tiles};
 use crate::ops::launch::{contiguous, dims, launch, output};
 use crate::ops::tape::record;
 use crate::ops::{MoleOps, host};
@@ -48,52 +50,78 @@ pub(in crate::ops) fn composed_backward<B: Backend>(
     position: IntTensor<B>,
     mask: AttentionMask,
 ) -> Gradients<B> {
-    let [batch, queries, heads, head_dim] = q.shape().dims();
-    let [_, keys, kv_heads, _] = k.shape().dims::<4>();
-    let group = heads / kv_heads;
-    let (ranges, position) = (host::ints::<B>(key_range), host::ints::<B>(position)[0]);
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    let (mut dq, mut dk, mut dv) = (Vec::new(), Vec::new(), Vec::new());
-    for b in 0..batch {
-        let one = [Slice::new(b as isize, Some(b as isize + 1), 1)];
-        // Queries and their gradients as [G, group T, Dh]: heads of one group share a key head.
-        let by_query = |tensor: &FloatTensor<B>| {
-            let tensor = B::float_permute(B::float_slice(tensor.clone(), &one), &[0, 2, 1, 3]);
-            B::float_reshape(tensor, Shape::new([kv_heads, group * queries, head_dim]))
-        };
-        let by_key = |tensor: &FloatTensor<B>| {
-            let tensor = B::float_permute(B::float_slice(tensor.clone(), &one), &[0, 2, 1, 3]);
-            B::float_reshape(tensor, Shape::new([kv_heads, keys, head_dim]))
-        };
-        let (q, dy, y) = (B::float_mul_scalar(by_query(&q), scale.into()), by_query(&dy), by_query(&y));
-        let (k, v) = (by_key(&k), by_key(&v));
-
-        let visible = |t: usize, key: i32| {
+    let [batch, ..] = q.shape().dims::<4>();
+    let ranges = host::ints::<B>(key_range);
+    let tensors = [dy, q, k, v, y];
+    if mask == AttentionMask::Packed {
+        let sequences = packed_sequences(&ranges).map(|sequence| {
+            let cut = |tensor: &FloatTensor<B>| B::float_slice(tensor.clone(), &[Slice::full(), range(&sequence)]);
+            row_backward::<B>(tensors.each_ref().map(cut), |t, key| key <= t)
+        });
+        return join::<B>(sequences, 1);
+    }
+    let position = host::ints::<B>(position)[0];
+    let rows = (0..batch).map(|b| {
+        let one = |tensor: &FloatTensor<B>| B::float_slice(tensor.clone(), &[range(&(b..b + 1))]);
+        row_backward::<B>(tensors.each_ref().map(one), |t, key| {
+            let key = key as i32;
             let in_range = (ranges[2 * b]..ranges[2 * b + 1]).contains(&key);
             in_range && (mask == AttentionMask::Full || key <= position + t as i32)
-        };
-        let seen: Vec<f32> = (0..group * queries)
-            .flat_map(|row| (0..keys as i32).map(move |key| (row % queries, key)))
-            .map(|(t, key)| if visible(t, key) { 1.0 } else { 0.0 })
-            .collect();
-        let seen = B::float_from_data(TensorData::new(seen, [1, group * queries, keys]), &q.device());
-        let hidden = B::float_mul_scalar(B::float_sub_scalar(seen.clone(), 1.0.into()), 1e30.into());
-        let scores = B::float_matmul(q.clone(), B::float_swap_dims(k.clone(), 1, 2));
-        let probs = B::float_mul(B::softmax(B::float_add(scores, hidden), 2), seen);
+        })
+    });
+    join::<B>(rows, 0)
+}
 
-        let delta = B::float_sum_dim(B::float_mul(dy.clone(), y), 2);
-        let dprobs = B::float_matmul(dy.clone(), B::float_swap_dims(v, 1, 2));
-        let dscores = B::float_mul(probs.clone(), B::float_sub(dprobs, delta));
-        // Back to [1, tokens, heads, Dh].
-        let back = |tensor, heads: usize, tokens: usize| {
-            B::float_permute(B::float_reshape(tensor, Shape::new([1, heads, tokens, head_dim])), &[0, 2, 1, 3])
-        };
-        let dq_b = B::float_mul_scalar(B::float_matmul(dscores.clone(), k), scale.into());
-        dq.push(back(dq_b, heads, queries));
-        dk.push(back(B::float_matmul(B::float_swap_dims(dscores, 1, 2), q), kv_heads, keys));
-        dv.push(back(B::float_matmul(B::float_swap_dims(probs, 1, 2), dy), kv_heads, keys));
+/// The gradients of parts of the batch, one behind the other along `dim`.
+fn join<B: Backend>(parts: impl Iterator<Item = Gradients<B>>, dim: usize) -> Gradients<B> {
+    let (mut dq, mut dk, mut dv) = (Vec::new(), Vec::new(), Vec::new());
+    for part in parts {
+        dq.push(part.0);
+        dk.push(part.1);
+        dv.push(part.2);
     }
-    (B::float_cat(dq, 0), B::float_cat(dk, 0), B::float_cat(dv, 0))
+    (B::float_cat(dq, dim), B::float_cat(dk, dim), B::float_cat(dv, dim))
+}
+
+/// One batch row: dy, q and y of `[1, T, H, Dh]`, k and v of `[1, S, G, Dh]`.
+fn row_backward<B: Backend>(
+    [dy, q, k, v, y]: [FloatTensor<B>; 5],
+    visible: impl Fn(usize, usize) -> bool,
+) -> Gradients<B> {
+    let [_, queries, heads, head_dim] = q.shape().dims();
+    let [_, keys, kv_heads, _] = k.shape().dims::<4>();
+    let group = heads / kv_heads;
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    // Queries and their gradients as [G, group T, Dh]: heads of one group share a key head.
+    let by_query = |tensor| {
+        let shape = Shape::new([kv_heads, group * queries, head_dim]);
+        B::float_reshape(B::float_permute(tensor, &[0, 2, 1, 3]), shape)
+    };
+    let by_key =
+        |tensor| B::float_reshape(B::float_permute(tensor, &[0, 2, 1, 3]), Shape::new([kv_heads, keys, head_dim]));
+    let (q, dy, y) = (B::float_mul_scalar(by_query(q), scale.into()), by_query(dy), by_query(y));
+    let (k, v) = (by_key(k), by_key(v));
+
+    let seen: Vec<f32> = (0..group * queries)
+        .flat_map(|row| (0..keys).map(move |key| (row % queries, key)))
+        .map(|(t, key)| if visible(t, key) { 1.0 } else { 0.0 })
+        .collect();
+    let seen = B::float_from_data(TensorData::new(seen, [1, group * queries, keys]), &q.device());
+    let hidden = B::float_mul_scalar(B::float_sub_scalar(seen.clone(), 1.0.into()), 1e30.into());
+    let scores = B::float_matmul(q.clone(), B::float_swap_dims(k.clone(), 1, 2));
+    let probs = B::float_mul(B::softmax(B::float_add(scores, hidden), 2), seen);
+
+    let delta = B::float_sum_dim(B::float_mul(dy.clone(), y), 2);
+    let dprobs = B::float_matmul(dy.clone(), B::float_swap_dims(v, 1, 2));
+    let dscores = B::float_mul(probs.clone(), B::float_sub(dprobs, delta));
+    // Back to [1, tokens, heads, Dh].
+    let back = |tensor, heads: usize, tokens: usize| {
+        B::float_permute(B::float_reshape(tensor, Shape::new([1, heads, tokens, head_dim])), &[0, 2, 1, 3])
+    };
+    let dq = B::float_mul_scalar(B::float_matmul(dscores.clone(), k), scale.into());
+    let dk = B::float_matmul(B::float_swap_dims(dscores, 1, 2), q);
+    let dv = B::float_matmul(B::float_swap_dims(probs, 1, 2), dy);
+    (back(dq, heads, queries), back(dk, kv_heads, keys), back(dv, kv_heads, keys))
 }
 
 #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
@@ -111,33 +139,58 @@ pub(in crate::ops) fn kernel_backward(
     let (key_range, position) = (contiguous(key_range), contiguous(position));
     let [batch, queries, heads, head_dim] = dims(&q);
     let [_, keys, kv_heads, _] = dims(&k);
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    let causal = mask == AttentionMask::Causal;
-    let position = if causal { vec![&position] } else { Vec::new() };
-    let run = |[plain, masked]: [&'static mole_shaders::Kernel; 2], buffers: &[&CubeTensor], params, workgroups| {
-        let buffers = [buffers, &position].concat();
-        launch(if causal { masked } else { plain }, &buffers, params, workgroups);
-    };
-
+    check_ranges(&key_range, [batch, queries, keys], mask);
     let stats = output(&q, [batch, queries, heads, 2].map(|dim| dim as usize), DType::F32);
-    let params = stats_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
-    let per_query = batch * queries * heads;
-    let kernels = [&stats_wgsl::PLAIN, &stats_wgsl::CAUSAL];
-    run(kernels, &[&q, &k, &dy, &y, &key_range, &stats], params, per_query);
-
     let dq = output(&q, q.shape(), DType::F32);
-    let params = q_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
-    let kernels = [&q_wgsl::PLAIN, &q_wgsl::CAUSAL];
-    run(kernels, &[&q, &k, &v, &dy, &stats, &key_range, &dq], params, per_query);
-
     // One buffer for both: a kernel may bind eight.
     let dkv = output(&k, [2, batch, keys, kv_heads, head_dim].map(|dim| dim as usize), DType::F32);
-    let params = kv_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
-    let kernels = [&kv_wgsl::PLAIN, &kv_wgsl::CAUSAL];
-    run(kernels, &[&q, &k, &v, &dy, &stats, &key_range, &dkv], params, batch * keys * kv_heads);
+    let inputs = Inputs { q: &q, k: &k, v: &v, dy: &dy, y: &y, key_range: &key_range, position: &position, mask };
+    match tiles::win(queries, head_dim) {
+        true => tiles::backward(&inputs, &stats, &dq, &dkv),
+        false => by_query_and_key(&inputs, &stats, &dq, &dkv),
+    }
     let half = |i: isize| {
         let part = CubeBackend::float_slice(dkv.clone(), &[Slice::new(i, Some(i + 1), 1)]);
         CubeBackend::float_reshape(part, k.shape())
     };
     (dq, half(0), half(1))
+}
+
+/// What the backward pass of attention reads, contiguous.
+pub(super) struct Inputs<'a> {
+    pub(super) q: &'a CubeTensor,
+    pub(super) k: &'a CubeTensor,
+    pub(super) v: &'a CubeTensor,
+    pub(super) dy: &'a CubeTensor,
+    pub(super) y: &'a CubeTensor,
+    pub(super) key_range: &'a CubeTensor,
+    pub(super) position: &'a CubeTensor,
+    pub(super) mask: AttentionMask,
+}
+
+/// One workgroup per query of a head, or per key of a key head. Fills `stats: [B, T, H, 2]`, `dq`, and
+/// `dkv: [2, B, S, G, Dh]`.
+fn by_query_and_key(inputs: &Inputs<'_>, stats: &CubeTensor, dq: &CubeTensor, dkv: &CubeTensor) {
+    let &Inputs { q, k, v, dy, y, key_range, position, mask } = inputs;
+    let [batch, queries, heads, head_dim] = dims(q);
+    let [_, keys, kv_heads, _] = dims(k);
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let run = |[full, causal, packed]: [&'static Kernel; 3], buffers: &[&CubeTensor], params, workgroups| match mask {
+        AttentionMask::Full => launch(full, buffers, params, workgroups),
+        AttentionMask::Packed => launch(packed, buffers, params, workgroups),
+        AttentionMask::Causal => launch(causal, &[buffers, &[position]].concat(), params, workgroups),
+    };
+    let per_query = batch * queries * heads;
+    let params = stats_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    run(
+        [&stats_wgsl::PLAIN, &stats_wgsl::CAUSAL, &stats_wgsl::PACKED],
+        &[q, k, dy, y, key_range, stats],
+        params,
+        per_query,
+    );
+    let params = q_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    run([&q_wgsl::PLAIN, &q_wgsl::CAUSAL, &q_wgsl::PACKED], &[q, k, v, dy, stats, key_range, dq], params, per_query);
+    let params = kv_wgsl::Params { batch, queries, keys, heads, kv_heads, head_dim, scale }.words();
+    let buffers = [q, k, v, dy, stats, key_range, dkv];
+    run([&kv_wgsl::PLAIN, &kv_wgsl::CAUSAL, &kv_wgsl::PACKED], &buffers, params, batch * keys * kv_heads);
 }
