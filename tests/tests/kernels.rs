@@ -323,6 +323,7 @@ const UNWRITTEN = 1u;
         Binding { name: "weight", element: "f32" },
         Binding { name: "y", element: "f32" },
     ],
+    needs: None,
 };
 
 #[test]

@@ -109,6 +109,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 ",
     workgroup_size: [64, 1, 1],
     bindings: &[],
+    needs: None,
 };
 
 #[test]
