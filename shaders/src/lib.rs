@@ -22,7 +22,7 @@ pub struct Kernel {
 /// What a kernel may need beyond what every WebGPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
-    /// f16 in shaders, and cooperative matrices: `enable wgpu_cooperative_matrix`, in native wgpu alone.
+    /// f16 and subgroups in shaders, and cooperative matrices: `enable wgpu_cooperative_matrix`, in native wgpu alone.
     CooperativeMatrix,
 }
 

@@ -93,7 +93,8 @@ impl AdapterReport {
 /// Which of 8 and 16 the adapter multiplies as f16 matrices with f32 sums. Empty in a page and on DX12, where wgpu has no
 /// cooperative matrices.
 fn cooperative_f16(adapter: &wgpu::Adapter) -> Vec<u32> {
-    let needed = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16;
+    let needed =
+        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
     if !adapter.features().contains(needed) {
         return Vec::new();
     }
@@ -101,9 +102,7 @@ fn cooperative_f16(adapter: &wgpu::Adapter) -> Vec<u32> {
     let found = adapter.cooperative_matrix_properties();
     let has = |size| {
         found.iter().any(|matrix| {
-            [matrix.m_size, matrix.n_size, matrix.k_size] == [size; 3]
-                && matrix.ab_type == f16
-                && matrix.cr_type == f32
+            [matrix.m_size, matrix.n_size, matrix.k_size] == [size; 3] && matrix.ab_type == f16 && matrix.cr_type == f32
         })
     };
     [8, 16].into_iter().filter(|&size| has(size)).collect()

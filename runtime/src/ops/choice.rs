@@ -15,20 +15,23 @@ pub enum Product {
     Block,
     /// 64 x 128 tiles through workgroup memory: the `_wide` kernels.
     Wide,
+    /// f16 factors on matrix units, f32 sums: the `_cooperative` kernels, with matrices of 8 x 8.
+    Cooperative8,
+    /// The same with matrices of 16 x 16.
+    Cooperative16,
 }
 
-/// A product `[rows, depth] x [depth, columns]`.
+/// What of a product decides.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub rows: u32,
-    pub columns: u32,
-    pub depth: u32,
+pub(super) struct Traits {
     /// Whether what lies in memory as neighbours comes in fours, as all kernels but the plain ones read it.
     pub in_fours: bool,
+    /// Whether there is a cooperative kernel for it.
+    pub cooperative: bool,
 }
 
 impl Product {
-    const ALL: [Self; 3] = [Self::Plain, Self::Block, Self::Wide];
+    const ALL: [Self; 5] = [Self::Plain, Self::Block, Self::Wide, Self::Cooperative8, Self::Cooperative16];
 
     /// From now on this process multiplies this way wherever the kernel takes the shape; `None` chooses again. For tests
     /// and measurements: every kernel must be right on every device that can run it.
@@ -41,20 +44,67 @@ impl Product {
 /// The number of the product that [`Product::always`] named, from 1.
 static ALWAYS: AtomicUsize = AtomicUsize::new(0);
 
-/// The product for `shape` on a device.
-pub(super) fn product(device: DeviceTraits, shape: Shape) -> Product {
-    if Kernels::chosen() == Kernels::Plain || !shape.in_fours {
+/// The product for `traits` on a device.
+pub(super) fn product(device: DeviceTraits, traits: Traits) -> Product {
+    if Kernels::chosen() == Kernels::Plain || !traits.in_fours {
         return Product::Plain;
     }
-    match ALWAYS.load(Ordering::Relaxed).checked_sub(1) {
-        Some(number) => Product::ALL[number],
-        None => fastest(device, shape),
+    let always = ALWAYS.load(Ordering::Relaxed).checked_sub(1).map(|number| Product::ALL[number]);
+    match always {
+        Some(product @ (Product::Cooperative8 | Product::Cooperative16))
+            if matrices(device, traits) != Some(product) =>
+        {
+            fastest(device, traits)
+        }
+        Some(product) => product,
+        None => fastest(device, traits),
     }
 }
 
-fn fastest(device: DeviceTraits, _shape: Shape) -> Product {
+/// The product on matrix units, where the device has such and there is a kernel.
+fn matrices(device: DeviceTraits, traits: Traits) -> Option<Product> {
+    let size = device.cooperative_f16.filter(|_| traits.cooperative)?;
+    Some(if size == 16 { Product::Cooperative16 } else { Product::Cooperative8 })
+}
+
+/// The table. Measured with `cargo bench --workspace --bench products`.
+fn fastest(device: DeviceTraits, traits: Traits) -> Product {
     match device.kind {
+        // MEASURED
         AdapterKind::Software | AdapterKind::Cpu => Product::Block,
-        AdapterKind::Integrated | AdapterKind::Discrete | AdapterKind::Virtual => Product::Wide,
+        // Not measured: no such device was at hand. Registers and workgroup memory of the wide tile fit every GPU that
+        // WebGPU runs on; matrix units are there for this.
+        AdapterKind::Integrated | AdapterKind::Discrete | AdapterKind::Virtual => {
+            matrices(device, traits).unwrap_or(Product::Wide)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: Traits = Traits { in_fours: true, cooperative: true };
+
+    fn device(kind: AdapterKind, cooperative_f16: Option<u32>) -> DeviceTraits {
+        DeviceTraits { kind, cooperative_f16 }
+    }
+
+    #[test]
+    fn matrix_units_are_used_where_there_are_some_and_a_kernel() {
+        use AdapterKind::{Discrete, Integrated, Virtual};
+        for kind in [Discrete, Integrated, Virtual] {
+            assert_eq!(fastest(device(kind, None), ANY), Product::Wide);
+            assert_eq!(fastest(device(kind, Some(8)), ANY), Product::Cooperative8);
+            assert_eq!(fastest(device(kind, Some(16)), ANY), Product::Cooperative16);
+            assert_eq!(fastest(device(kind, Some(16)), Traits { cooperative: false, ..ANY }), Product::Wide);
+        }
+        assert_eq!(fastest(device(AdapterKind::Software, Some(8)), ANY), Product::Block);
+    }
+
+    #[test]
+    fn a_width_that_is_no_multiple_of_four_is_multiplied_plainly() {
+        let odd = Traits { in_fours: false, ..ANY };
+        assert_eq!(product(device(AdapterKind::Discrete, Some(16)), odd), Product::Plain);
     }
 }
