@@ -12,12 +12,14 @@ use mole_runtime::device::{ComputeDevice, DeviceChoice, read_floats};
 use mole_runtime::ops::{PackedFormat, Product, Weight, linear};
 use mole_tests::{floats, weight_packed};
 
+type Work<'a> = Box<dyn Fn() -> Tensor<2> + 'a>;
+
 /// One way to compute one product.
 struct Case<'a> {
     name: String,
     /// The case that its ratio is to.
     base: usize,
-    work: Box<dyn Fn() -> Tensor<2> + 'a>,
+    work: Work<'a>,
 }
 
 /// A result that has arrived: one element of it is read, for waiting alone may be answered before the work is done.
@@ -44,6 +46,34 @@ fn backward(x: &Tensor<2>, weight: &Weight, dy: &Tensor<2>) -> Tensor<2> {
     leaf.grad(&gradients).expect("the leaf has a gradient")
 }
 
+/// One kernel's products: y from every format, y and dW from f32, y and dx from f16.
+fn cases_of<'a>(
+    product: Product,
+    x: &'a Tensor<2>,
+    dy: &'a Tensor<2>,
+    f32_weight: &'a Weight,
+    packed: &'a [(PackedFormat, Weight)],
+) -> Vec<Case<'a>> {
+    let forward = |weight: &str, of: &'a Weight| {
+        let work = move || {
+            Product::always(Some(product));
+            linear(x.clone(), of, None)
+        };
+        Case { name: format!("y: {product:?}, {weight}"), base: 0, work: Box::new(work) }
+    };
+    let backward = |what: &str, of: &'a Weight| {
+        let work = move || {
+            Product::always(Some(product));
+            backward(x, of, dy)
+        };
+        Case { name: format!("y and {what}: {product:?}"), base: 2, work: Box::new(work) }
+    };
+    let mut cases = vec![forward("F32", f32_weight)];
+    cases.extend(packed.iter().map(|(format, weight)| forward(&format!("{format:?}"), weight)));
+    cases.extend([backward("dW, F32", f32_weight), backward("dx, F16", &packed[0].1)]);
+    cases
+}
+
 fn main() {
     let shape = std::env::args().find(|arg| arg.matches('x').count() == 2 && arg.starts_with(char::is_numeric));
     let shape = shape.unwrap_or_else(|| "512x5632x2048".to_string());
@@ -68,7 +98,7 @@ fn main() {
     products.extend(size.map(|&size| if size == 16 { Product::Cooperative16 } else { Product::Cooperative8 }));
 
     let mut cases: Vec<Case<'_>> = Vec::new();
-    let burn: [(&str, Box<dyn Fn() -> Tensor<2> + '_>); 3] = [
+    let burn: [(&str, Work<'_>); 3] = [
         ("y: burn", Box::new(|| x.clone().matmul(w.clone().transpose()))),
         ("dx: burn", Box::new(|| dy.clone().matmul(w.clone()))),
         ("y and dW: burn", Box::new(|| backward_by_burn(&x, &w, &dy))),
@@ -77,35 +107,7 @@ fn main() {
         cases.push(Case { name: name.to_string(), base, work });
     }
     for product in products {
-        let forward = |weight: &'static str, of: Weight| {
-            let x = &x;
-            let work = move || {
-                Product::always(Some(product));
-                linear(x.clone(), &of, None)
-            };
-            Case { name: format!("y: {product:?}, {weight}"), base: 0, work: Box::new(work) }
-        };
-        cases.push(forward("f32", f32_weight.clone()));
-        for (format, weight) in &packed {
-            let name = match format {
-                PackedFormat::F16 => "f16",
-                PackedFormat::Q8 => "q8",
-                PackedFormat::Q4 => "q4",
-            };
-            cases.push(forward(name, weight.clone()));
-        }
-        let (x, dy, trained) = (&x, &dy, &f32_weight);
-        let work = move || {
-            Product::always(Some(product));
-            backward(x, trained, dy)
-        };
-        cases.push(Case { name: format!("y and dW: {product:?}, f32"), base: 2, work: Box::new(work) });
-        let frozen = &packed[0].1;
-        let work = move || {
-            Product::always(Some(product));
-            backward(x, frozen, dy)
-        };
-        cases.push(Case { name: format!("y and dx: {product:?}, f16"), base: 2, work: Box::new(work) });
+        cases.extend(cases_of(product, &x, &dy, &f32_weight, &packed));
     }
     report(&cases, rounds, 2e-9 * (rows * out_features * in_features) as f64);
 }
