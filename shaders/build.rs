@@ -2,7 +2,8 @@
 //! writes what the runtime needs to launch it: the WGSL text, the bindings, the workgroup size and the parameter struct.
 //!
 //! The directives are textual, one a line: `#variants A B|C` (first line; every combination is a kernel, of B and C at
-//! most one), `#import name` (the text of `shared/name.wgsl`, once), `#ifdef A B` (either), `#else`, `#endif`. An error
+//! most one), `#needs cooperative_matrix` (next line; validated with that much more than the web has, and said in the
+//! kernel), `#import name` (the text of `shared/name.wgsl`, once), `#ifdef A B` (either), `#else`, `#endif`. An error
 //! stops the build with file and line.
 //! `MOLE_SHADERS_DUMP=folder` writes the final WGSL of every variant there.
 
@@ -19,6 +20,13 @@ const MAX_SWITCHES: usize = 2;
 
 /// What WebGPU offers without any optional feature: f16 storage through `unpack2x16float`, and nothing else naga gates.
 const WEB: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+
+/// What a kernel may need beyond the web: the word after `#needs`, the variant of `Feature`, naga's capabilities.
+const NEEDS: &[(&str, &str, Capabilities)] = &[(
+    "cooperative_matrix",
+    "CooperativeMatrix",
+    Capabilities::COOPERATIVE_MATRIX.union(Capabilities::SHADER_FLOAT16).union(Capabilities::SUBGROUP),
+)];
 
 fn main() {
     println!("cargo::rerun-if-changed=kernels");
@@ -43,6 +51,7 @@ fn main() {
         let stem = file.file_stem().unwrap().to_str().unwrap();
         let text = read(file);
         let (switches, body) = switches(file, &text);
+        let (needs, body) = needs(file, body);
         let declared: Vec<&str> = switches.iter().flatten().map(String::as_str).collect();
         let mut variants = Vec::new();
         for on in combinations(&switches) {
@@ -52,10 +61,10 @@ fn main() {
                 let path = folder.join(format!("{name}.wgsl"));
                 fs::write(&path, &wgsl).unwrap_or_else(|e| fail(&path, &format!("cannot write: {e}")));
             }
-            variants.push(Variant { constant: constant(&on), module: validate(file, &name, &wgsl), name, wgsl });
+            variants.push(Variant { constant: constant(&on), module: validate(file, &name, &wgsl, needs), name, wgsl });
         }
         all.extend(variants.iter().map(|variant| format!("&{stem}::{}", variant.constant)));
-        emit(&mut code, stem, file, &variants);
+        emit(&mut code, stem, file, &variants, needs);
     }
     write!(code, "/// Every variant of every kernel, by name.\npub static ALL: &[&Kernel] = &[{}];", all.join(", "))
         .unwrap();
@@ -98,6 +107,17 @@ fn switches<'a>(file: &Path, text: &'a str) -> (Vec<Vec<String>>, &'a str) {
         fail(file, &format!("line 1: 1 to {MAX_SWITCHES} switches, not {}", switches.len()));
     }
     (switches, body)
+}
+
+/// A row of [`NEEDS`].
+type Need = (&'static str, &'static str, Capabilities);
+
+/// What the `#needs` line asks for, and the text after it.
+fn needs<'a>(file: &Path, text: &'a str) -> (Option<&'static Need>, &'a str) {
+    let Some(rest) = text.strip_prefix("#needs") else { return (None, text) };
+    let (word, body) = rest.split_once('\n').unwrap_or((rest, ""));
+    let found = NEEDS.iter().find(|(name, ..)| *name == word.trim());
+    (Some(found.unwrap_or_else(|| fail(file, &format!("#needs{word}: not a feature that build.rs knows")))), body)
 }
 
 /// What may be on together: of each switch nothing or one alternative. The first is nothing at all.
@@ -176,11 +196,14 @@ fn paste(
     }
 }
 
-/// Parses and validates with what a browser offers and nothing more.
-fn validate(file: &Path, name: &str, wgsl: &str) -> naga::Module {
-    let module = naga::front::wgsl::parse_str(wgsl)
+/// Parses and validates with what a browser offers and nothing more, but for what the kernel needs.
+fn validate(file: &Path, name: &str, wgsl: &str, needs: Option<&Need>) -> naga::Module {
+    let capabilities = needs.map_or(WEB, |(_, _, more)| WEB.union(*more));
+    let options = naga::front::wgsl::Options { capabilities, ..naga::front::wgsl::Options::new() };
+    let module = naga::front::wgsl::Frontend::new_with_options(options)
+        .parse(wgsl)
         .unwrap_or_else(|e| fail(file, &format!("{name}: {}", e.emit_to_string_with_path(wgsl, name))));
-    let info = Validator::new(ValidationFlags::all(), WEB)
+    let info = Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|e| fail(file, &format!("{name}: {}", e.emit_to_string_with_path(wgsl, name))));
     if module.entry_points.len() != 1 || module.entry_points[0].name != "main" {
@@ -196,7 +219,8 @@ fn validate(file: &Path, name: &str, wgsl: &str) -> naga::Module {
 }
 
 /// Writes the Rust module of one kernel file.
-fn emit(code: &mut String, stem: &str, file: &Path, variants: &[Variant]) {
+fn emit(code: &mut String, stem: &str, file: &Path, variants: &[Variant], needs: Option<&Need>) {
+    let feature = needs.map_or("None".to_string(), |(_, variant, _)| format!("Some(super::Feature::{variant})"));
     writeln!(code, "/// `{stem}.wgsl`.\npub mod {stem} {{\n    use super::{{Binding, Kernel}};").unwrap();
     for variant in variants {
         let module = &variant.module;
@@ -210,7 +234,7 @@ fn emit(code: &mut String, stem: &str, file: &Path, variants: &[Variant]) {
             bindings.iter().map(|(name, element)| format!("`{name}: {element}`")).collect::<Vec<_>>().join(", ");
         writeln!(
             code,
-            "    /// Bindings: {summary}.\n    pub static {}: Kernel = Kernel {{ name: {:?}, source: {:?}, workgroup_size: {:?}, bindings: &[{list}] }};",
+            "    /// Bindings: {summary}.\n    pub static {}: Kernel = Kernel {{ name: {:?}, source: {:?}, workgroup_size: {:?}, bindings: &[{list}], needs: {feature} }};",
             variant.constant, variant.name, variant.wgsl, module.entry_points[0].workgroup_size,
         )
         .unwrap();

@@ -15,6 +15,15 @@ pub struct Kernel {
     pub workgroup_size: [u32; 3],
     /// Storage bindings 0..n of group 0. A uniform with the parameters follows as binding n where the module has `Params`.
     pub bindings: &'static [Binding],
+    /// What it needs beyond what every WebGPU has.
+    pub needs: Option<Feature>,
+}
+
+/// What a kernel may need beyond what every WebGPU has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// f16 and subgroups in shaders, and cooperative matrices: `enable wgpu_cooperative_matrix`, in native wgpu alone.
+    CooperativeMatrix,
 }
 
 /// One storage binding of a kernel.

@@ -268,6 +268,7 @@ const UNWRITTEN = 1u;
         Binding { name: "weight", element: "f32" },
         Binding { name: "y", element: "f32" },
     ],
+    needs: None,
 };
 
 #[test]

@@ -17,7 +17,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mole_shaders::{ALL, Kernel};
+use mole_shaders::{ALL, Feature, Kernel};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use serde_json::Value;
@@ -25,25 +25,48 @@ use serde_json::Value;
 /// What WebGPU offers without any optional feature; the same as in the build script of `mole-shaders`.
 const WEB: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
 
-fn validated(wgsl: &str) -> Result<(naga::Module, ModuleInfo), String> {
+/// Why a kernel is not for DX12 and browsers; `None` for those that are for all.
+fn native_alone(kernel: &Kernel) -> Option<&'static str> {
+    kernel.needs.map(|feature| match feature {
+        Feature::CooperativeMatrix => {
+            "no browser has cooperative matrices, naga no HLSL for them, and Metal none of 16 x 16; a device is given such \
+             a kernel only where its adapter reports the size"
+        }
+    })
+}
+
+fn capabilities(kernel: &Kernel) -> Capabilities {
+    match kernel.needs {
+        None => WEB,
+        Some(Feature::CooperativeMatrix) => {
+            WEB | Capabilities::COOPERATIVE_MATRIX | Capabilities::SHADER_FLOAT16 | Capabilities::SUBGROUP
+        }
+    }
+}
+
+fn validated(wgsl: &str, capabilities: Capabilities) -> Result<(naga::Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(wgsl).map_err(|e| e.emit_to_string(wgsl))?;
-    let info = Validator::new(ValidationFlags::all(), WEB).validate(&module).map_err(|e| e.emit_to_string(wgsl))?;
+    let info =
+        Validator::new(ValidationFlags::all(), capabilities).validate(&module).map_err(|e| e.emit_to_string(wgsl))?;
     Ok((module, info))
 }
 
 // The translators' defaults are the oldest version of each language (SPIR-V 1.0, MSL 1.0, shader model 5.1) and checked
 // indexing: the least that a driver can ask for.
 
-fn to_spirv(module: &naga::Module, info: &ModuleInfo) -> Result<(), String> {
+fn to_spirv(module: &naga::Module, info: &ModuleInfo, version: (u8, u8)) -> Result<(), String> {
     let pipeline = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".to_string() };
-    let words = spv::write_vec(module, info, &spv::Options::default(), Some(&pipeline)).map_err(text)?;
-    // The magic number and the version, 1.0.
-    if words[..2] == [0x0723_0203, 0x0001_0000] { Ok(()) } else { Err(format!("header is {:x?}", &words[..2])) }
+    let options = spv::Options { lang_version: version, ..Default::default() };
+    let words = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(text)?;
+    // The magic number and the version.
+    let header = u32::from(version.0) << 16 | u32::from(version.1) << 8;
+    if words[..2] == [0x0723_0203, header] { Ok(()) } else { Err(format!("header is {:x?}", &words[..2])) }
 }
 
-fn to_msl(module: &naga::Module, info: &ModuleInfo) -> Result<(), String> {
+fn to_msl(module: &naga::Module, info: &ModuleInfo, version: (u8, u8)) -> Result<(), String> {
     let pipeline = msl::PipelineOptions::default();
-    let (code, reflection) = msl::write_string(module, info, &msl::Options::default(), &pipeline).map_err(text)?;
+    let options = msl::Options { lang_version: version, ..Default::default() };
+    let (code, reflection) = msl::write_string(module, info, &options, &pipeline).map_err(text)?;
     entry_point(&code, "kernel void", reflection.entry_point_names)
 }
 
@@ -69,10 +92,25 @@ fn text(error: impl Debug) -> String {
 fn every_kernel_translates_to_spirv_msl_and_hlsl() {
     let mut refused = Vec::new();
     for kernel in ALL {
-        let (module, info) = validated(kernel.source).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
-        for (backend, translated) in
-            [("SPIR-V", to_spirv(&module, &info)), ("MSL", to_msl(&module, &info)), ("HLSL", to_hlsl(&module, &info))]
-        {
+        let (module, info) =
+            validated(kernel.source, capabilities(kernel)).unwrap_or_else(|error| panic!("{}: {error}", kernel.name));
+        if let Some(reason) = native_alone(kernel) {
+            eprintln!("{}: to Vulkan and Metal as far as they have it: {reason}", kernel.name);
+            // What they want of SPIR-V comes with extensions of 1.3; of MSL with 2.3.
+            let mut translated = vec![("SPIR-V", to_spirv(&module, &info, (1, 3)))];
+            if !kernel.name.ends_with("size_16") {
+                translated.push(("MSL", to_msl(&module, &info, (2, 3))));
+            }
+            for (backend, translated) in translated {
+                refused.extend(translated.err().map(|reason| format!("{} to {backend}: {reason}", kernel.name)));
+            }
+            continue;
+        }
+        for (backend, translated) in [
+            ("SPIR-V", to_spirv(&module, &info, (1, 0))),
+            ("MSL", to_msl(&module, &info, (1, 0))),
+            ("HLSL", to_hlsl(&module, &info)),
+        ] {
             refused.extend(translated.err().map(|reason| format!("{} to {backend}: {reason}", kernel.name)));
         }
     }
@@ -84,6 +122,10 @@ fn every_kernel_compiles_in_a_browser() {
     let Some(verdicts) = verdicts() else { return };
     let mut refused = Vec::new();
     for kernel in ALL {
+        if let Some(reason) = native_alone(kernel) {
+            eprintln!("{}: not for browsers, for {reason}", kernel.name);
+            continue;
+        }
         for warning in lines(verdicts, kernel, "warnings") {
             eprintln!("{}: {warning}", kernel.name);
         }
@@ -109,11 +151,13 @@ fn main(@builtin(local_invocation_index) thread: u32) {
 ",
     workgroup_size: [64, 1, 1],
     bindings: &[],
+    needs: None,
 };
 
 #[test]
 fn a_barrier_in_non_uniform_control_flow_is_refused_by_the_browser_alone() {
-    validated(DIVERGENT.source).expect("naga lets it pass: else the browser adds nothing and this test wants another");
+    validated(DIVERGENT.source, WEB)
+        .expect("naga lets it pass: else the browser adds nothing and this test wants another");
     let Some(verdicts) = verdicts() else { return };
     let errors: Vec<&str> = lines(verdicts, &DIVERGENT, "errors").collect();
     let named = errors.iter().any(|error| error.starts_with("line 8:") && error.contains("uniform control flow"));
@@ -149,7 +193,13 @@ fn ask_the_browser() -> Result<Value, String> {
         .find(|program| program.is_file())
         .ok_or_else(|| format!("none of {} is on the PATH", NAMES.join(", ")))?;
 
-    let kernels: Vec<_> = ALL.iter().copied().chain([&DIVERGENT]).map(|kernel| (kernel.name, kernel.source)).collect();
+    let kernels: Vec<_> = ALL
+        .iter()
+        .copied()
+        .filter(|kernel| kernel.needs.is_none())
+        .chain([&DIVERGENT])
+        .map(|kernel| (kernel.name, kernel.source))
+        .collect();
     let (address, reports) = serve(serde_json::to_string(&kernels).expect("names and texts"));
     let mut report = Browser::open(&program, &address).wait_for(&reports);
     if let Some(reason) = report["unavailable"].as_str() {

@@ -53,6 +53,9 @@ fn describe(report: &AdapterReport) -> String {
     if report.subgroups {
         parts.push("subgroups".to_string());
     }
+    for size in &report.cooperative_f16 {
+        parts.push(format!("f16 matrices {size}x{size}"));
+    }
     parts.dedup();
     parts.join(", ")
 }

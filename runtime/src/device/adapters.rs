@@ -39,6 +39,9 @@ pub struct AdapterReport {
     pub shader_f16: bool,
     /// Whether shaders have subgroup operations. Not needed.
     pub subgroups: bool,
+    /// Sizes of the square f16 matrices that its matrix units multiply with f32 sums; of 8 and 16 those it has. Natively
+    /// alone.
+    pub cooperative_f16: Vec<u32>,
 }
 
 impl AdapterReport {
@@ -52,6 +55,7 @@ impl AdapterReport {
             max_binding_bytes: u64::MAX,
             shader_f16: false,
             subgroups: false,
+            cooperative_f16: Vec::new(),
         }
     }
 
@@ -81,8 +85,27 @@ impl AdapterReport {
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             shader_f16: features.contains(wgpu::Features::SHADER_F16),
             subgroups: features.contains(wgpu::Features::SUBGROUP),
+            cooperative_f16: cooperative_f16(adapter),
         }
     }
+}
+
+/// Which of 8 and 16 the adapter multiplies as f16 matrices with f32 sums. Empty in a page and on DX12, where wgpu has no
+/// cooperative matrices.
+fn cooperative_f16(adapter: &wgpu::Adapter) -> Vec<u32> {
+    let needed =
+        wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    if !adapter.features().contains(needed) {
+        return Vec::new();
+    }
+    let (f16, f32) = (wgpu::CooperativeScalarType::F16, wgpu::CooperativeScalarType::F32);
+    let found = adapter.cooperative_matrix_properties();
+    let has = |size| {
+        found.iter().any(|matrix| {
+            [matrix.m_size, matrix.n_size, matrix.k_size] == [size; 3] && matrix.ab_type == f16 && matrix.cr_type == f32
+        })
+    };
+    [8, 16].into_iter().filter(|&size| has(size)).collect()
 }
 
 /// An adapter and the instance it came from; the two must stay together.

@@ -9,11 +9,13 @@ mod memory;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 mod read;
+mod traits;
 
 pub use adapters::{AdapterKind, AdapterReport, adapters};
 pub use breathe::breathe;
 pub use memory::system_memory;
 pub use read::{read_floats, read_ints};
+pub(crate) use traits::{DeviceTraits, device_traits};
 
 use std::fmt;
 use std::str::FromStr;
@@ -156,15 +158,27 @@ impl ComputeDevice {
         let refused = |reason: String| {
             Error::Device(format!("{} was refused by its driver: {reason}; try --device cpu", report.name))
         };
+        let cooperative = match report.cooperative_f16.is_empty() {
+            true => wgpu::Features::empty(),
+            false => wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX,
+        };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("llava-mole"),
-            // All that is stable, for burn's own kernels ask by what the adapter has; ours need none of it. Mappable
-            // primary buffers slow discrete GPUs down.
+            // All that is stable, for burn's own kernels ask by what the adapter has; of ours only those for matrix units
+            // need any of it. Mappable primary buffers slow discrete GPUs down.
             required_features: adapter
                 .adapter
                 .features()
                 .difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS)
-                .difference(wgpu::Features::all_experimental_mask()),
+                .difference(wgpu::Features::all_experimental_mask())
+                .union(cooperative),
+            experimental_features: match cooperative.is_empty() {
+                true => wgpu::ExperimentalFeatures::disabled(),
+                // SAFETY: of the experimental features only cooperative matrices are requested, natively, where the
+                // adapter names sizes for them. Kernels use them in workgroups of whole subgroups, in uniform control
+                // flow, and load and store them within arrays whose bounds the kernel states.
+                false => unsafe { wgpu::ExperimentalFeatures::enabled() },
+            },
             // The defaults bind at most 128 MiB.
             required_limits: adapter.adapter.limits(),
             // Tensors come in large pages already; a second pool below would only waste memory.
@@ -175,6 +189,7 @@ impl ComputeDevice {
         let backend = adapter.adapter.get_info().backend;
         let setup = WgpuSetup { instance: adapter.instance, adapter: adapter.adapter, device, queue, backend };
         let burn = Device::wgpu_options().setup(setup.clone()).init().map_err(|e| refused(e.to_string()))?;
+        traits::remember(&burn, &report);
         Ok(Self { burn, report, gpu: Some(setup) })
     }
 }

@@ -5,12 +5,10 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, Int, Shape, Tensor};
 use burn_cubecl::tensor::CubeTensor;
-use mole_shaders::{
-    linear as tiled, linear_backward_input as input_wgsl, linear_backward_weight as weight_wgsl, linear_vec as vec,
-    sum_rows as sum_rows_wgsl,
-};
+use mole_shaders::{linear_vec as vec, sum_rows as sum_rows_wgsl};
 
 use super::launch::{contiguous, dims, launch, output, per_element};
+use super::product::{self, Features};
 use super::tape::record;
 use super::{MoleOps, PackedFormat, PackedLayout};
 
@@ -148,18 +146,7 @@ pub(super) fn kernel(
         let params = vec::Params { rows, out_features, in_features }.words();
         launch(kernel, &buffers, params, rows * out_features.div_ceil(4));
     } else {
-        let kernel = match (format, bias.is_some()) {
-            (None, false) => &tiled::PLAIN,
-            (None, true) => &tiled::BIAS,
-            (Some(PackedFormat::F16), false) => &tiled::W_F16,
-            (Some(PackedFormat::F16), true) => &tiled::W_F16_BIAS,
-            (Some(PackedFormat::Q8), false) => &tiled::W_Q8,
-            (Some(PackedFormat::Q8), true) => &tiled::W_Q8_BIAS,
-            (Some(PackedFormat::Q4), false) => &tiled::W_Q4,
-            (Some(PackedFormat::Q4), true) => &tiled::W_Q4_BIAS,
-        };
-        let params = tiled::Params { rows, out_features, in_features }.words();
-        launch(kernel, &buffers, params, rows.div_ceil(64) * out_features.div_ceil(64));
+        product::forward(&buffers, format, Features { rows, out_features, in_features });
     }
     y
 }
@@ -237,15 +224,9 @@ pub(super) fn kernel_backward_input(dy: CubeTensor, weight: CubeTensor, layout: 
     let (dy, weight) = (contiguous(dy), contiguous(weight));
     let ([rows, out_features], [weight_rows, in_features]) = (dims(&dy), weight_dims(&weight, layout));
     assert_eq!(out_features, weight_rows, "linear_backward_input: dy and weight disagree");
-    let kernel = match layout.map(|layout| layout.format) {
-        None => &input_wgsl::PLAIN,
-        Some(PackedFormat::F16) => &input_wgsl::W_F16,
-        Some(PackedFormat::Q8) => &input_wgsl::W_Q8,
-        Some(PackedFormat::Q4) => &input_wgsl::W_Q4,
-    };
     let dx = output(&dy, [rows as usize, in_features as usize], DType::F32);
-    let params = input_wgsl::Params { rows, out_features, in_features }.words();
-    launch(kernel, &[&dy, &weight, &dx], params, rows.div_ceil(64) * in_features.div_ceil(64));
+    let features = Features { rows, out_features, in_features };
+    product::backward_input(&[&dy, &weight, &dx], layout.map(|layout| layout.format), features);
     dx
 }
 
@@ -254,8 +235,7 @@ pub(super) fn kernel_backward_weight(dy: CubeTensor, x: CubeTensor) -> CubeTenso
     let ([rows, out_features], [x_rows, in_features]) = (dims(&dy), dims(&x));
     assert_eq!(rows, x_rows, "linear_backward_weight: dy and x disagree");
     let dw = output(&dy, [out_features as usize, in_features as usize], DType::F32);
-    let params = weight_wgsl::Params { rows, out_features, in_features }.words();
-    launch(&weight_wgsl::PLAIN, &[&dy, &x, &dw], params, out_features.div_ceil(64) * in_features.div_ceil(64));
+    product::backward_weight(&[&dy, &x, &dw], Features { rows, out_features, in_features });
     dw
 }
 

@@ -9,6 +9,7 @@
 
 mod activation;
 mod attention;
+mod choice;
 mod cross_entropy;
 mod cube;
 mod decode;
@@ -26,6 +27,7 @@ mod lora;
 mod lora_experts;
 mod norm;
 mod patch_embed;
+mod product;
 mod rotary;
 mod router_top1;
 mod sample;
@@ -33,6 +35,7 @@ mod tape;
 
 pub use activation::{gelu, quick_gelu, swiglu};
 pub use attention::{AttentionMask, MAX_HEAD_DIM, attention};
+pub use choice::Product;
 pub use cross_entropy::cross_entropy;
 pub use decode::{DecodeLayer, DecodeStack, DecodedToken, Decoder, LowRank, Router};
 pub use dropout::dropout;
