@@ -6,6 +6,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
+use super::random::RandomWeights;
 use crate::device::breathe;
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
@@ -85,7 +86,7 @@ pub struct LoadProgress {
 
 /// Reads tensors by their canonical names and puts them on a device.
 pub struct Loader<'a> {
-    checkpoint: &'a Checkpoint,
+    source: Source<'a>,
     device: &'a Device,
     precision: Precision,
     progress: LoadProgress,
@@ -94,7 +95,25 @@ pub struct Loader<'a> {
     on_progress: &'a mut dyn FnMut(LoadProgress),
 }
 
+/// Where weights come from.
+enum Source<'a> {
+    Checkpoint(&'a Checkpoint),
+    /// Nowhere: they are made on the device.
+    Random(RandomWeights),
+}
+
 impl<'a> Loader<'a> {
+    /// A loader that reads nothing: every weight is made on the device.
+    pub fn random(
+        weights: RandomWeights,
+        device: &'a Device,
+        precision: Precision,
+        on_progress: &'a mut dyn FnMut(LoadProgress),
+    ) -> Self {
+        let (source, progress) = (Source::Random(weights), LoadProgress::default());
+        Self { source, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
+    }
+
     /// A loader for a checkpoint that was checked; `total_bytes` is what it will read.
     pub fn new(
         checkpoint: &'a Checkpoint,
@@ -104,7 +123,8 @@ impl<'a> Loader<'a> {
         on_progress: &'a mut dyn FnMut(LoadProgress),
     ) -> Self {
         let progress = LoadProgress { done_bytes: 0, total_bytes };
-        Self { checkpoint, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
+        let source = Source::Checkpoint(checkpoint);
+        Self { source, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
     }
 
     /// The device tensors are put on.
@@ -117,8 +137,11 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Whatever reading the tensor can cause.
     pub async fn weight(&mut self, name: &str) -> Result<Weight> {
+        if let Source::Random(random) = &self.source {
+            return Ok(random.weight(name, self.precision, self.device));
+        }
         let [rows, columns] = self.matrix_dims(name);
-        self.checkpoint.fetch(name).await?;
+        self.checkpoint().fetch(name).await?;
         let weight = match self.precision.layout(columns) {
             Some(layout) => {
                 let words = self.packed(name, layout, rows)?;
@@ -127,7 +150,7 @@ impl<'a> Loader<'a> {
                 Weight::Packed(PackedWeight { words, layout })
             }
             None => {
-                let values = TensorData::new(self.checkpoint.read_f32(name)?, [rows, columns]);
+                let values = TensorData::new(self.checkpoint().read_f32(name)?, [rows, columns]);
                 Weight::F32(self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32))))
             }
         };
@@ -140,9 +163,12 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Whatever reading the tensor can cause.
     pub async fn full_precision(&mut self, name: &str) -> Result<Tensor<2>> {
+        if let Source::Random(random) = &self.source {
+            return Ok(random.full_precision(name, self.device));
+        }
         let dims = self.matrix_dims(name);
-        self.checkpoint.fetch(name).await?;
-        let values = TensorData::new(self.checkpoint.read_f32(name)?, dims);
+        self.checkpoint().fetch(name).await?;
+        let values = TensorData::new(self.checkpoint().read_f32(name)?, dims);
         let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
         self.advance(name).await?;
         Ok(tensor)
@@ -153,8 +179,11 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Whatever reading the tensor can cause.
     pub async fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
-        self.checkpoint.fetch(name).await?;
-        let values = self.checkpoint.read_f32(name)?;
+        if let Source::Random(random) = &self.source {
+            return Ok(random.vector(name, self.device));
+        }
+        self.checkpoint().fetch(name).await?;
+        let values = self.checkpoint().read_f32(name)?;
         let dims = [values.len()];
         let values = TensorData::new(values, dims);
         let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
@@ -205,17 +234,24 @@ impl<'a> Loader<'a> {
         Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias")).await?, eps })
     }
 
+    fn checkpoint(&self) -> &'a Checkpoint {
+        match self.source {
+            Source::Checkpoint(checkpoint) => checkpoint,
+            Source::Random(_) => unreachable!("random weights are not read"),
+        }
+    }
+
     fn packed(&self, name: &str, layout: PackedLayout, rows: usize) -> Result<Vec<u32>> {
         if layout.format == PackedFormat::F16 {
-            return self.checkpoint.read_f16(name);
+            return self.checkpoint().read_f16(name);
         }
         let mut words = Vec::with_capacity(rows * layout.row_words());
-        self.checkpoint.read_rows(name, |values| layout.pack(values, &mut words))?;
+        self.checkpoint().read_rows(name, |values| layout.pack(values, &mut words))?;
         Ok(words)
     }
 
     fn matrix_dims(&self, name: &str) -> [usize; 2] {
-        let shape = &self.checkpoint.get(name).expect("the checkpoint was checked against the config").shape;
+        let shape = &self.checkpoint().get(name).expect("the checkpoint was checked against the config").shape;
         [shape[0], shape[1..].iter().product()]
     }
 
@@ -226,7 +262,7 @@ impl<'a> Loader<'a> {
     }
 
     async fn advance(&mut self, name: &str) -> Result<()> {
-        let bytes = self.checkpoint.get(name).map_or(0, |info| info.bytes);
+        let bytes = self.checkpoint().get(name).map_or(0, |info| info.bytes);
         self.progress.done_bytes += bytes;
         self.in_flight += bytes;
         if self.in_flight >= MAX_IN_FLIGHT {
