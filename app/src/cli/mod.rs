@@ -2,6 +2,7 @@
 
 pub mod args;
 mod ask;
+mod bench;
 mod chat;
 mod devices;
 pub mod dump;
@@ -49,6 +50,7 @@ pub fn run() -> ExitCode {
         Some(Subcommand::Synth(args)) => synth::run(&args),
         Some(Subcommand::Experiment(args)) => experiment::run(&cli.shared, &args),
         Some(Subcommand::Devices(args)) => devices::run(&cli.shared, &args),
+        Some(Subcommand::Bench(args)) => bench::measure(&cli.shared, &args),
     };
     match result {
         Ok(code) => code,

@@ -6,6 +6,7 @@
 mod adapters;
 mod breathe;
 mod memory;
+mod meter;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 mod read;
@@ -13,6 +14,7 @@ mod read;
 pub use adapters::{AdapterKind, AdapterReport, adapters};
 pub use breathe::breathe;
 pub use memory::system_memory;
+pub use meter::{Elapsed, count_dispatches, replayed};
 pub use read::{read_floats, read_ints};
 
 use std::fmt;

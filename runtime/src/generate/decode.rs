@@ -84,8 +84,8 @@ pub enum Progress {
 }
 
 /// One decode step's state on the device.
-struct Step {
-    token: Tensor<1, Int>,
+pub(super) struct Step {
+    pub(super) token: Tensor<1, Int>,
     position: Tensor<1, Int>,
     sampler: SampleState,
 }
@@ -217,7 +217,7 @@ async fn decode(
 }
 
 /// Feeds the last token and draws the next.
-fn advance(
+pub(super) fn advance(
     model: &Llava,
     cache: &mut KvCache,
     step: Step,
@@ -230,7 +230,7 @@ fn advance(
 }
 
 /// Draws from the logits of `hidden: [1, 1, d_model]`; the token drawn will stand at `position`.
-fn pick(
+pub(super) fn pick(
     model: &Llava,
     hidden: Tensor<3>,
     position: Tensor<1, Int>,
