@@ -2,10 +2,13 @@
 //!
 //! Layers, each using only those before it: [`ops`] (operations with a composed body, a WGSL body and a gradient), [`nn`]
 //! (layers), [`model`] (the model files), then side by side [`generate`] (replies), [`train`] (finetuning) and [`eval`]
-//! (scores), and [`engine`] (commands in, events out). Beside them [`device`], [`packed`] (small weights), [`weights`],
-//! [`image`], [`text`] and [`data`] (datasets). ARCHITECTURE.md is the map.
+//! (scores), and on top `bench` (what all of it costs; native alone) and [`engine`] (commands in, events out). Beside them
+//! [`device`], [`packed`] (small weights), [`weights`], [`image`], [`text`] and [`data`] (datasets). ARCHITECTURE.md is the
+//! map.
 #![recursion_limit = "256"]
 
+#[cfg(not(target_arch = "wasm32"))]
+pub mod bench;
 pub mod data;
 pub mod device;
 pub mod engine;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
+use mole_runtime::bench::{Phase, Shape};
 use mole_runtime::device::DeviceChoice;
 use mole_runtime::eval::Metric;
 use mole_runtime::image::AspectRatio;
@@ -44,7 +45,22 @@ pub enum Subcommand {
     Convert(ConvertArgs),
     /// List the devices and say which one is used
     Devices(DevicesArgs),
+    /// Measure pictures, prompts, replies and training on a device, and say how much of the device that is
+    #[command(long_about = BENCH)]
+    Bench(BenchArgs),
 }
+
+/// What `bench --help` says.
+const BENCH: &str = "Measure pictures, prompts, replies and training on a device, and say how much of the device that is
+
+First the device's copy bandwidth and its best rate for products are measured; then each phase: its time, the bytes and \
+operations that it needs at least, and the share of the ceiling, which is the least time that these could take over the time \
+it takes. Times are medians by the device's timestamps, or where it has none by the wall clock around a wait for it. Launches \
+are all kernels, burn's too; `a layer` is what one more layer adds; `CPU us` is the host's time to encode one. Memory is what \
+the allocator took of the device, on the CPU what the process took.
+
+Training is one step over one sample, LoRA of rank 32 on attention, and on the MLP LoRA (train_lora) or three experts of the \
+same rank (train_mole). Weights are random, made on the device, unless --model names a checkpoint.";
 
 /// Flags of every command that runs a model.
 #[derive(Debug, Args)]
@@ -226,6 +242,35 @@ pub struct ConvertArgs {
 /// `devices`.
 #[derive(Debug, Args)]
 pub struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Random weights of this shape: 7b or 13b (LLaVA-1.5), 1b, or demo [default: demo]
+    #[arg(long)]
+    pub shape: Option<Shape>,
+    /// Only the first layers of the language model and of the vision tower [default: all on a GPU and of the demo model, else 2]
+    #[arg(long, value_name = "N")]
+    pub layers: Option<usize>,
+    /// Tokens of the prompt, and of a training sample [default: 512]
+    #[arg(long, value_name = "N")]
+    pub prompt: Option<usize>,
+    /// Tokens in the cache before those that are decoded [default: as --prompt]
+    #[arg(long, value_name = "N")]
+    pub context: Option<usize>,
+    /// Rounds of each measurement, after a warm-up [default: 7 on a GPU, else 3]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+    /// Only these, with commas between: clip, prefill, decode, train_lora, train_mole
+    #[arg(long, value_delimiter = ',', value_name = "PHASE")]
+    pub only: Vec<Phase>,
+    /// Also measure, in turn: burn's own operations, experts against LoRA, plain kernels against fast ones
+    #[arg(long)]
+    pub compare: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

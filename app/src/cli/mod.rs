@@ -2,6 +2,7 @@
 
 pub mod args;
 mod ask;
+mod bench;
 mod chat;
 mod convert;
 mod devices;
@@ -51,6 +52,7 @@ pub fn run() -> ExitCode {
         Some(Subcommand::Experiment(args)) => experiment::run(&cli.shared, &args),
         Some(Subcommand::Convert(args)) => convert::run(&cli.shared, &args),
         Some(Subcommand::Devices(args)) => devices::run(&cli.shared, &args),
+        Some(Subcommand::Bench(args)) => bench::measure(&cli.shared, &args),
     };
     match result {
         Ok(code) => code,

@@ -3,6 +3,7 @@
 mod adapter_faults;
 mod adapters;
 mod answers;
+mod bench;
 mod chat;
 mod configs;
 mod conversion;

@@ -50,3 +50,37 @@ fn vulkan_memory(adapter: &wgpu::Adapter) -> Option<u64> {
 fn vulkan_memory(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
+
+/// The most memory this process held since [`forget_process_peak`], in bytes; where the system does not say, what it holds
+/// now. 0 in a page.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn process_peak() -> u64 {
+    // proc(5): VmHWM, in kB.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    peak.map_or_else(process_memory, |kilobytes| kilobytes << 10)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn process_memory() -> u64 {
+    let Ok(id) = sysinfo::get_current_pid() else { return 0 };
+    let mut system = sysinfo::System::new();
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[id]), true);
+    system.process(id).map_or(0, sysinfo::Process::memory)
+}
+
+/// Where the system can, it begins anew to look for this process's peak.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn forget_process_peak() {
+    // proc(5): 5 resets VmHWM. Where there is no such file the peak is that of the whole process.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+#[cfg(target_arch = "wasm32")]
+pub(super) fn process_peak() -> u64 {
+    0
+}
+
+#[cfg(target_arch = "wasm32")]
+pub(super) fn forget_process_peak() {}

@@ -6,6 +6,7 @@
 mod adapters;
 mod breathe;
 mod memory;
+mod meter;
 #[cfg(target_arch = "wasm32")]
 pub mod page;
 mod read;
@@ -14,6 +15,7 @@ mod traits;
 pub use adapters::{AdapterKind, AdapterReport, adapters};
 pub use breathe::breathe;
 pub use memory::system_memory;
+pub use meter::{Elapsed, count_dispatches, replayed};
 pub use read::{read_floats, read_ints};
 pub(crate) use traits::{DeviceTraits, device_traits};
 

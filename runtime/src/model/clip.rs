@@ -101,6 +101,11 @@ impl ClipVision {
         }
     }
 
+    /// Without the layers behind the first `layers`.
+    pub(super) fn truncate(&mut self, layers: usize) {
+        self.layers.truncate(layers);
+    }
+
     /// Shows the weights.
     pub fn visit(&mut self, visitor: &mut impl ParameterVisitor) {
         visitor.visit(&format!("{PREFIX}.embeddings.class_embedding"), &mut self.class_embedding);

@@ -127,6 +127,20 @@ impl LlavaConfig {
         self.vision.layers_to_hidden_state(self.vision_feature_layer).expect("from_json checked the layer")
     }
 
+    /// The same model with at most `text` layers in the language model and `vision` in the tower's part that is used.
+    pub fn first_layers(&self, text: usize, vision: usize) -> Self {
+        let mut fewer = self.clone();
+        fewer.text.num_hidden_layers = text.min(self.text.num_hidden_layers);
+        let used = self.num_vision_layers_used();
+        let vision = vision.min(used);
+        fewer.vision.num_hidden_layers -= used - vision;
+        // Counted from the end it names the same layer still.
+        if self.vision_feature_layer >= 0 {
+            fewer.vision_feature_layer = vision as i32;
+        }
+        fewer
+    }
+
     /// How many embeddings one picture becomes: its patches, and the class token where it is kept.
     pub fn image_seq_len(&self) -> usize {
         match self.vision_feature_select_strategy {

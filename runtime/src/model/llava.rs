@@ -6,13 +6,13 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::config::LlavaConfig;
 use super::loader::{LoadProgress, Loader, Precision};
-use super::{ClipVision, Llama, Projector};
+use super::{ClipVision, Llama, Projector, RandomWeights};
 use crate::error::{Error, Result};
 use crate::nn::KvCache;
 use crate::weights::Checkpoint;
 
-/// LLaVA-1.5.
-#[derive(Debug)]
+/// LLaVA-1.5. A clone shares the weights.
+#[derive(Clone, Debug)]
 pub struct Llava {
     /// What the checkpoint's config says.
     pub config: LlavaConfig,
@@ -50,11 +50,35 @@ impl Llava {
         checkpoint.check(&expected, &config.unused_tensors())?;
         let total = expected.iter().filter_map(|(name, _)| checkpoint.get(name)).map(|info| info.bytes).sum();
         let mut loader = Loader::new(checkpoint, device, precision, total, on_progress);
+        Self::assemble(config, &mut loader).await
+    }
+
+    /// A model of this shape with random weights, made on the device: for whoever measures it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device fails.
+    pub async fn random(config: LlavaConfig, precision: Precision, device: &Device) -> Result<Self> {
+        let mut silent = |_| {};
+        let mut loader = Loader::random(RandomWeights::new(&config), device, precision, &mut silent);
+        Self::assemble(config, &mut loader).await
+    }
+
+    async fn assemble(config: LlavaConfig, loader: &mut Loader<'_>) -> Result<Self> {
+        let device = loader.device().clone();
         // The language model first, for its large tables: see there.
-        let text = Llama::load(&mut loader, &config.text).await?;
-        let vision = ClipVision::load(&mut loader, &config).await?;
-        let projector = Projector::load(&mut loader).await?;
-        Ok(Self { config, text, vision, projector, device: device.clone() })
+        let text = Llama::load(loader, &config.text).await?;
+        let vision = ClipVision::load(loader, &config).await?;
+        let projector = Projector::load(loader).await?;
+        Ok(Self { config, text, vision, projector, device })
+    }
+
+    /// The same weights without the layers behind the first `text` of the language model and the first `vision` of the
+    /// tower: another model, to see what a layer costs.
+    pub fn first_layers(&self, text: usize, vision: usize) -> Self {
+        let mut model = Self { config: self.config.first_layers(text, vision), ..self.clone() };
+        model.text.layers.truncate(text);
+        model.vision.truncate(vision);
+        model
     }
 
     /// The device the weights are on.

@@ -6,6 +6,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
+use super::random::RandomWeights;
 use crate::device::{breathe, is_cpu};
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
@@ -85,7 +86,7 @@ pub struct LoadProgress {
 
 /// Reads tensors by their canonical names and puts them on a device.
 pub struct Loader<'a> {
-    checkpoint: &'a Checkpoint,
+    source: Source<'a>,
     device: &'a Device,
     precision: Precision,
     progress: LoadProgress,
@@ -94,7 +95,25 @@ pub struct Loader<'a> {
     on_progress: &'a mut dyn FnMut(LoadProgress),
 }
 
+/// Where weights come from.
+enum Source<'a> {
+    Checkpoint(&'a Checkpoint),
+    /// Nowhere: they are made on the device.
+    Random(RandomWeights),
+}
+
 impl<'a> Loader<'a> {
+    /// A loader that reads nothing: every weight is made on the device.
+    pub fn random(
+        weights: RandomWeights,
+        device: &'a Device,
+        precision: Precision,
+        on_progress: &'a mut dyn FnMut(LoadProgress),
+    ) -> Self {
+        let (source, progress) = (Source::Random(weights), LoadProgress::default());
+        Self { source, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
+    }
+
     /// A loader for a checkpoint that was checked; `total_bytes` is what it will read.
     pub fn new(
         checkpoint: &'a Checkpoint,
@@ -104,7 +123,8 @@ impl<'a> Loader<'a> {
         on_progress: &'a mut dyn FnMut(LoadProgress),
     ) -> Self {
         let progress = LoadProgress { done_bytes: 0, total_bytes };
-        Self { checkpoint, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
+        let source = Source::Checkpoint(checkpoint);
+        Self { source, device, precision, progress, in_flight: 0, unbroken: 0, on_progress }
     }
 
     /// The device tensors are put on.
@@ -117,15 +137,18 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Whatever reading the tensor can cause.
     pub async fn weight(&mut self, name: &str) -> Result<Weight> {
+        if let Source::Random(random) = &self.source {
+            return Ok(random.weight(name, self.precision, self.device));
+        }
         let [rows, columns] = self.matrix_dims(name);
-        self.checkpoint.fetch(name).await?;
+        self.checkpoint().fetch(name).await?;
         let weight = match self.precision.layout(columns) {
             Some(layout) => {
-                let words = self.checkpoint.read_packed(name, layout)?;
+                let words = self.checkpoint().read_packed(name, layout)?;
                 self.upload_packed(words, layout, rows)
             }
             None => {
-                let values = self.checkpoint.read_f32(name)?;
+                let values = self.checkpoint().read_f32(name)?;
                 self.upload_f32(values, [rows, columns])
             }
         };
@@ -147,15 +170,32 @@ impl<'a> Loader<'a> {
             return Ok((linears.try_into().expect("one for each name"), None));
         }
         let names = names.map(|name| format!("{name}.weight"));
+        let (whole, rows) = match &self.source {
+            Source::Random(random) => {
+                let parts = names.each_ref().map(|name| random.weight(name, self.precision, self.device));
+                (Weight::cat(&parts.each_ref()), parts.map(|part| part.dims()[0]))
+            }
+            Source::Checkpoint(_) => self.read_joined(&names).await?,
+        };
+        let mut start = 0;
+        for rows in rows {
+            linears.push(Linear { weight: whole.rows(start, rows), bias: None });
+            start += rows;
+        }
+        Ok((linears.try_into().expect("one for each name"), Some(whole)))
+    }
+
+    /// Matrices one below the other, and how many rows each has.
+    async fn read_joined<const N: usize>(&mut self, names: &[String; N]) -> Result<(Weight, [usize; N])> {
         let dims = names.each_ref().map(|name| self.matrix_dims(name));
         let (rows, [_, columns]) = (dims.iter().map(|dims| dims[0]).sum(), dims[0]);
         let layout = self.precision.layout(columns);
         let (mut words, mut values) = (Vec::new(), Vec::new());
-        for name in &names {
-            self.checkpoint.fetch(name).await?;
+        for name in names {
+            self.checkpoint().fetch(name).await?;
             match layout {
-                Some(layout) => words.append(&mut self.checkpoint.read_packed(name, layout)?),
-                None => values.append(&mut self.checkpoint.read_f32(name)?),
+                Some(layout) => words.append(&mut self.checkpoint().read_packed(name, layout)?),
+                None => values.append(&mut self.checkpoint().read_f32(name)?),
             }
             self.advance(name).await?;
         }
@@ -163,12 +203,7 @@ impl<'a> Loader<'a> {
             Some(layout) => self.upload_packed(words, layout, rows),
             None => self.upload_f32(values, [rows, columns]),
         };
-        let mut start = 0;
-        for [rows, _] in dims {
-            linears.push(Linear { weight: whole.rows(start, rows), bias: None });
-            start += rows;
-        }
-        Ok((linears.try_into().expect("one for each name"), Some(whole)))
+        Ok((whole, dims.map(|dims| dims[0])))
     }
 
     /// A matrix in f32 whatever the precision.
@@ -176,9 +211,12 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Whatever reading the tensor can cause.
     pub async fn full_precision(&mut self, name: &str) -> Result<Tensor<2>> {
+        if let Source::Random(random) = &self.source {
+            return Ok(random.full_precision(name, self.device));
+        }
         let dims = self.matrix_dims(name);
-        self.checkpoint.fetch(name).await?;
-        let values = TensorData::new(self.checkpoint.read_f32(name)?, dims);
+        self.checkpoint().fetch(name).await?;
+        let values = TensorData::new(self.checkpoint().read_f32(name)?, dims);
         let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
         self.advance(name).await?;
         Ok(tensor)
@@ -189,8 +227,11 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// Whatever reading the tensor can cause.
     pub async fn vector(&mut self, name: &str) -> Result<Tensor<1>> {
-        self.checkpoint.fetch(name).await?;
-        let values = self.checkpoint.read_f32(name)?;
+        if let Source::Random(random) = &self.source {
+            return Ok(random.vector(name, self.device));
+        }
+        self.checkpoint().fetch(name).await?;
+        let values = self.checkpoint().read_f32(name)?;
         let dims = [values.len()];
         let values = TensorData::new(values, dims);
         let tensor = self.upload(values, |data, device| Tensor::from_data(data, (device, DType::F32)));
@@ -241,8 +282,15 @@ impl<'a> Loader<'a> {
         Ok(LayerNorm { weight, bias: self.vector(&format!("{name}.bias")).await?, eps })
     }
 
+    fn checkpoint(&self) -> &'a Checkpoint {
+        match self.source {
+            Source::Checkpoint(checkpoint) => checkpoint,
+            Source::Random(_) => unreachable!("random weights are not read"),
+        }
+    }
+
     fn matrix_dims(&self, name: &str) -> [usize; 2] {
-        let shape = &self.checkpoint.get(name).expect("the checkpoint was checked against the config").shape;
+        let shape = &self.checkpoint().get(name).expect("the checkpoint was checked against the config").shape;
         [shape[0], shape[1..].iter().product()]
     }
 
@@ -264,7 +312,7 @@ impl<'a> Loader<'a> {
     }
 
     async fn advance(&mut self, name: &str) -> Result<()> {
-        let bytes = self.checkpoint.get(name).map_or(0, |info| info.bytes);
+        let bytes = self.checkpoint().get(name).map_or(0, |info| info.bytes);
         self.progress.done_bytes += bytes;
         self.in_flight += bytes;
         if self.in_flight >= MAX_IN_FLIGHT {

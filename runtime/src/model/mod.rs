@@ -12,6 +12,7 @@ mod llava;
 mod loader;
 mod parameters;
 mod projector;
+mod random;
 
 pub use clip::ClipVision;
 pub use config::LlavaConfig;
@@ -23,3 +24,4 @@ pub use llava::{Llava, TokenSpan, spans};
 pub use loader::{LoadProgress, Loader, Precision};
 pub use parameters::{ParameterVisitor, Parameters};
 pub use projector::Projector;
+pub use random::RandomWeights;

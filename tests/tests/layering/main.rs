@@ -38,6 +38,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("generate", &["error", "device", "weights", "image", "text", "ops", "nn", "model"]),
     ("train", &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model"]),
     ("eval", &["error", "device", "weights", "image", "text", "data", "ops", "nn", "model"]),
+    ("bench", &["error", "device", "weights", "text", "data", "ops", "nn", "model", "generate", "train"]),
     (
         "engine",
         &[

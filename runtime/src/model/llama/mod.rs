@@ -20,7 +20,7 @@ use crate::ops::{Weight, cross_entropy, embedding, rotary_table};
 const PREFIX: &str = "language_model.model";
 
 /// The language model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Llama {
     /// The layers, from the embeddings up.
     pub layers: Vec<LlamaLayer>,

@@ -186,6 +186,16 @@ impl Layer {
         })
     }
 
+    /// Whether attention leaves nothing to join: one split, and no adapter that reads it.
+    fn is_alone(&self, buffers: &Buffers) -> bool {
+        buffers.splits == 1 && self.o_lora.is_none()
+    }
+
+    /// Kernels of the layer.
+    pub fn launches(&self, buffers: &Buffers) -> u64 {
+        6 + u64::from(!self.is_alone(buffers)) + u64::from(self.mlp_lora[2].is_some())
+    }
+
     /// All of the layer, from `buffers.x` to `buffers.x`.
     pub fn launch(&self, buffers: &Buffers, routing: &CubeTensor) {
         self.attend(buffers);
@@ -216,7 +226,7 @@ impl Layer {
 
         let lora = self.o_lora.as_ref();
         let rank = lora.map_or(0, |lora| lora.rank);
-        let alone = buffers.splits == 1 && lora.is_none();
+        let alone = self.is_alone(buffers);
         if !alone {
             let params = combine_wgsl::Params {
                 heads: self.attention.heads,

@@ -32,6 +32,7 @@ use mole_shaders::{decode_in as in_wgsl, embedding as embedding_wgsl};
 use super::launch::{launch, output, per_element};
 use super::sample::{self, SampleParams, SampleState};
 use super::{Kernels, PackedFormat, PackedLayout, Weight};
+use crate::device::replayed;
 use crate::error::{Error, Result};
 use layer::{Buffers, Layer};
 
@@ -168,6 +169,7 @@ impl Decoder {
                 // stream, and the caller lends the cache and the sampler's state for as long as `self` lives.
                 unsafe { graph.replay() }
                     .map_err(|error| Error::Device(format!("a decode step failed: {error:?}; use --kernels plain")))?;
+                replayed(self.launches());
             }
             _ => self.launch_all(&self.buffers.token),
         }
@@ -177,6 +179,11 @@ impl Decoder {
     /// Whether steps are replayed from a captured graph.
     pub fn is_captured(&self) -> bool {
         matches!(self.graph, Captured::Graph(_))
+    }
+
+    /// Kernels of a step: beside the layers' the embedding, the output layer and the draw.
+    fn launches(&self) -> u64 {
+        3 + self.layers.iter().map(|layer| layer.launches(&self.buffers)).sum::<u64>()
     }
 
     /// The whole step, launch by launch.
