@@ -120,9 +120,10 @@ impl Bench<'_> {
         for _ in 0..ENCODINGS {
             let mut decoder = replies.decoder(context, ENCODED_STEPS + 1)?;
             drop(decoder.advance()?);
-            let steps = || (0..ENCODED_STEPS).try_for_each(|_| decoder.advance().map(drop));
-            let (done, encoded) = self.device.encoding_time(steps)?;
-            done?;
+            // Kept until the time is taken: dropping one waits for it.
+            let steps = || (0..ENCODED_STEPS).map(|_| decoder.advance()).collect::<Result<Vec<_>>>();
+            let (launched, encoded) = self.device.encoding_time(steps)?;
+            launched?;
             seconds.push(encoded);
         }
         let encoding = median(seconds) / ENCODED_STEPS as f64;

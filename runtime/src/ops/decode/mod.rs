@@ -15,18 +15,16 @@
 //! projection. The plain path, operation by operation, is the oracle: both yield the same tokens.
 
 mod layer;
+mod read;
 mod stack;
 
+pub use read::TokenRead;
 pub use stack::{DecodeLayer, DecodeStack, LowRank, Router};
-
-use std::future::Future;
-use std::task::{Context, Poll, Waker};
 
 use burn::tensor::{DType, Int, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Graph;
-use cubecl::server::Handle;
 use mole_shaders::{decode_in as in_wgsl, embedding as embedding_wgsl};
 
 use super::launch::{launch, output, per_element};
@@ -35,6 +33,7 @@ use super::{Kernels, PackedFormat, PackedLayout, Weight};
 use crate::device::replayed;
 use crate::error::{Error, Result};
 use layer::{Buffers, Layer};
+use read::RoutingLayout;
 
 /// What a step yields.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +139,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails.
-    pub fn first(&mut self, token: &Tensor<1, Int>) -> Result<impl Future<Output = Result<DecodedToken>> + use<>> {
+    pub fn first(&mut self, token: &Tensor<1, Int>) -> Result<TokenRead> {
         let token = cube_int(token).ok_or_else(|| Error::Device("the token is not on the decoder's device".into()))?;
         let client = self.norm.client.clone();
         // Capturing starts before the warm-up run.
@@ -161,7 +160,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails.
-    pub fn next(&mut self) -> Result<impl Future<Output = Result<DecodedToken>> + use<>> {
+    pub fn next(&mut self) -> Result<TokenRead> {
         match &self.graph {
             Captured::Graph(graph) => {
                 // SAFETY: every buffer the recorded launches bind is owned by `self` (weights, cache, sampler state and
@@ -218,31 +217,11 @@ impl Decoder {
         sample::launch_into(&buffers.logits, &self.seen, &self.rng, &buffers.token, self.params);
     }
 
-    /// The step's result. The copy is ordered behind the step here, not when the future is polled.
-    fn read(&self) -> impl Future<Output = Result<DecodedToken>> + use<> {
-        let routed = self.buffers.experts.is_some();
-        let mut handles: Vec<Handle> = vec![self.buffers.token.handle.clone()];
-        handles.extend(routed.then(|| self.buffers.routing.handle.clone()));
-        let client = self.norm.client.clone();
-        let mut read = Box::pin(async move { client.read_async(handles).await });
-        // A future begins when it is first polled: now.
-        let early = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        let (experts, stride, layers) = (self.buffers.experts, self.buffers.routing_stride, self.layers.len());
-        async move {
-            let bytes = match early {
-                Poll::Ready(bytes) => bytes,
-                Poll::Pending => read.await,
-            };
-            let bytes = bytes.map_err(|error| Error::Device(format!("a decode step failed: {error:?}")))?;
-            let token = bytemuck::pod_read_unaligned::<i32>(&bytes[0][..4]);
-            let routing = experts.map(|experts| {
-                let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes[1][..4 * layers * stride]);
-                let rows = || values.chunks_exact(stride);
-                let probs = rows().flat_map(|row| row[..experts].iter().copied()).collect();
-                (probs, rows().map(|row| row[experts] as i32).collect())
-            });
-            Ok(DecodedToken { token, routing })
-        }
+    fn read(&self) -> TokenRead {
+        let buffers = &self.buffers;
+        let layout = |experts| RoutingLayout { layers: self.layers.len(), stride: buffers.routing_stride, experts };
+        let routing = buffers.experts.map(|experts| (buffers.routing.handle.clone(), layout(experts)));
+        TokenRead::begin(self.norm.client.clone(), buffers.token.handle.clone(), routing)
     }
 }
 
