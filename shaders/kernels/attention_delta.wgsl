@@ -2,6 +2,7 @@
 // N lines (batch, query, head), Dh head width. One thread per line.
 // Source: Dao et al. 2022, arXiv 2205.14135, algorithm 4.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dy: array<f32>; // [N, Dh]
 @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, Dh]
@@ -24,7 +25,7 @@ fn main(
         return;
     }
     var sum = 0.0;
-    for (var d = 0u; d < params.head_dim; d++) {
+    for (var d = 0u; d < bounded(params.head_dim, arrayLength(&dy)); d++) {
         sum += dy[line * params.head_dim + d] * y[line * params.head_dim + d];
     }
     stats[2u * line + 1u] = sum;

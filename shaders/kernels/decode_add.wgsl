@@ -16,6 +16,7 @@ struct Params {
 }
 
 #import routed
+#import bounded
 
 @compute @workgroup_size(64)
 fn main(
@@ -29,7 +30,7 @@ fn main(
     }
     let row = routed_expert() * params.rows + i;
     var sum = 0.0;
-    for (var j = 0u; j < params.rank; j++) {
+    for (var j = 0u; j < bounded(params.rank, arrayLength(&b)); j++) {
         sum += b[row * params.rank + j] * x[params.rows + j];
     }
     y[i] = x[i] + params.scale * routed_factor() * sum;

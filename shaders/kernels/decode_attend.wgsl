@@ -40,12 +40,13 @@ var<workgroup> weights: array<f32, MAX_SPLIT>;
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
 
 #import total
+#import bounded
 
 // Output `row` of the projection with its adapter, which is number `part` of q, k, v.
 fn project(row: u32, part: u32) -> f32 {
     let h = (params.heads + 2u * params.kv_heads) * params.head_dim + part * params.rank;
     var sum = qkv[row];
-    for (var j = 0u; j < params.rank; j++) {
+    for (var j = 0u; j < bounded(params.rank, arrayLength(&b)); j++) {
         sum += b[row * params.rank + j] * qkv[h + j];
     }
     return sum;
@@ -92,7 +93,7 @@ fn main(
     let head = index / params.splits;
     let split = index % params.splits;
     let kv_head = head / (params.heads / params.kv_heads);
-    let quads = params.head_dim / 4u;
+    let quads = bounded(params.head_dim / 4u, arrayLength(&keys));
     if (thread == 0u) {
         at_position = u32(max(position[0], 0));
     }

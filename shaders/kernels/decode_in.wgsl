@@ -1,8 +1,8 @@
-#variants W_F16|W_Q8|W_Q4
+#variants W_F16|W_Q8|W_Q4 ALONE
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
 // D model width, N rows of W, E experts (1: no router), R1 and R2 ranks of two adapters. One workgroup per 4 rows of W,
-// then one per 4 rows of A; each of these decides for itself, so that nobody waits for a decision. The norm's factor is
+// then one per 4 rows of A (with ALONE one thread); each of these decides for itself, so that nobody waits for a decision. The norm's factor is
 // common to all columns: it is summed on the way, and multiplied in at the end.
 // routing: the E probabilities, the expert, and the factor on its output.
 // Sources: `rms_norm.wgsl`, `router_top1.wgsl`, `lora_vec.wgsl`, in one.
@@ -44,8 +44,13 @@ fn z(quad: u32) -> vec4<f32> {
 
 #import rows
 #import total
+#import bounded
 
+#ifdef ALONE
+var<private> logits: array<f32, MAX_EXPERTS>;
+#else
 var<workgroup> logits: array<f32, MAX_EXPERTS>;
+#endif
 
 // The norm's factor, from the sum of squares.
 fn factor(squares: f32) -> f32 {
@@ -53,42 +58,45 @@ fn factor(squares: f32) -> f32 {
 }
 
 // The expert, and the routing written down by the first of those who decide.
-fn decide(thread: u32, scale: f32, writes: bool) -> u32 {
+fn decide(lane: u32, scale: f32, experts: u32, writes: bool) -> u32 {
     let quads = params.d_model / 4u;
-    for (var first = 0u; first < params.experts; first += ROWS) {
+    for (var first = 0u; first < experts; first += ROWS) {
         var sums = vec4<f32>();
-        for (var quad = thread; quad < quads; quad += WORKGROUP) {
+        for (var quad = lane; quad < quads; quad += LANES) {
             let value = z(quad);
             for (var i = 0u; i < ROWS; i++) {
-                let expert = min(first + i, params.experts - 1u);
+                let expert = min(first + i, experts - 1u);
                 sums[i] += dot(router[expert * quads + quad], value);
             }
         }
-        let total = workgroup_total(thread, sums);
-        if (thread < ROWS && first + thread < params.experts) {
-            let expert = first + thread;
-            let bias = router[params.experts * quads + expert / 4u][expert % 4u];
-            logits[expert] = scale * total[thread] + bias;
+        let total = workgroup_total(lane, sums);
+        for (var i = lane; i < min(ROWS, experts - first); i += LANES) {
+            let expert = first + i;
+            let bias = router[experts * quads + expert / 4u][expert % 4u];
+            logits[expert] = scale * total[i] + bias;
         }
     }
+#ifdef ALONE
+#else
     workgroupBarrier();
+#endif
     var best = 0u;
-    for (var expert = 1u; expert < params.experts; expert++) {
+    for (var expert = 1u; expert < experts; expert++) {
         if (logits[expert] > logits[best]) {
             best = expert;
         }
     }
     if (writes) {
         var sum = 0.0;
-        for (var expert = 0u; expert < params.experts; expert++) {
+        for (var expert = 0u; expert < experts; expert++) {
             sum += exp(logits[expert] - logits[best]);
         }
-        if (thread < params.experts) {
-            routing[thread] = exp(logits[thread] - logits[best]) / sum;
+        for (var expert = lane; expert < experts; expert += LANES) {
+            routing[expert] = exp(logits[expert] - logits[best]) / sum;
         }
-        if (thread == 0u) {
-            routing[params.experts] = f32(best);
-            routing[params.experts + 1u] = select(1.0, 1.0 / sum, params.gated == 1u);
+        if (lane == 0u) {
+            routing[experts] = f32(best);
+            routing[experts + 1u] = select(1.0, 1.0 / sum, params.gated == 1u);
         }
     }
     return best;
@@ -110,29 +118,36 @@ fn main(
 ) {
     let adapter_rows = params.rank_1 + params.rank_2;
     let groups = (params.rows + ROWS - 1u) / ROWS;
+#ifdef ALONE
+    let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
+    let lane = 0u;
+#else
     let index = workgroup_index(workgroup, count);
-    // Uniform: depends on the workgroup alone, as all that follows.
+    let lane = thread;
+#endif
+    // Uniform where threads meet: depends on the workgroup alone, as all that follows.
     if (index >= groups + (adapter_rows + ROWS - 1u) / ROWS) {
         return;
     }
-    let quads = params.d_model / 4u;
+    let quads = bounded(params.d_model / 4u, arrayLength(&x));
     var squares = 0.0;
-    for (var quad = thread; quad < quads; quad += WORKGROUP) {
+    for (var quad = lane; quad < quads; quad += LANES) {
         squares += dot(x[quad], x[quad]);
     }
-    let scale = factor(workgroup_total(thread, vec4<f32>(squares)).x);
+    let scale = factor(workgroup_total(lane, vec4<f32>(squares)).x);
     var first = ROWS * index;
     var end = params.rows;
     var sums = vec4<f32>();
     if (index < groups) {
-        sums = rows_share(thread, first, params.rows, params.d_model);
+        sums = rows_share(lane, first, params.rows, params.d_model);
     } else {
         var expert = 0u;
-        if (params.experts > 1u) {
-            expert = decide(thread, scale, index == groups);
+        let experts = bounded(params.experts, arrayLength(&routing));
+        if (experts > 1u) {
+            expert = decide(lane, scale, experts, index == groups);
         }
         let row = ROWS * (index - groups);
-        for (var quad = thread; quad < quads; quad += WORKGROUP) {
+        for (var quad = lane; quad < quads; quad += LANES) {
             let value = z(quad);
             for (var i = 0u; i < ROWS; i++) {
                 sums[i] += dot(adapter_row(expert, min(row + i, adapter_rows - 1u), quad), value);
@@ -141,8 +156,8 @@ fn main(
         first = params.rows + row;
         end = params.rows + adapter_rows;
     }
-    let total = workgroup_total(thread, sums);
-    if (thread < ROWS && first + thread < end) {
-        y[first + thread] = scale * total[thread];
+    let total = workgroup_total(lane, sums);
+    for (var i = lane; i < min(ROWS, end - first); i += LANES) {
+        y[first + i] = scale * total[i];
     }
 }

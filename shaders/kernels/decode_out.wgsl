@@ -1,8 +1,9 @@
-#variants W_F16|W_Q8|W_Q4
+#variants W_F16|W_Q8|W_Q4 ALONE
 // One token out of a part of a layer: y = base + W z, base the residual stream, plus the adapter. Either its wide half is
 // added here, y += scale B h, with h behind z (MODE_ADD), or its narrow half h = A_e z is put behind y, for
 // `decode_add.wgsl` to add (MODE_DOWN).
-// K columns and N rows of W, R rank, E experts. One workgroup per 4 rows of W, then one per 4 rows of A.
+// K columns and N rows of W, R rank, E experts. One workgroup (with ALONE one thread) per 4 rows of
+// W, then one per 4 rows of A.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> input: array<vec4<f32>>; // [K], then [R] for MODE_ADD
@@ -39,13 +40,14 @@ fn z(quad: u32) -> vec4<f32> {
 
 #import rows
 #import total
+#import bounded
 #import routed
 
 // The adapter's part of output `row`.
 fn added(row: u32) -> f32 {
     var sum = 0.0;
-    if (params.mode == MODE_ADD) {
-        for (var j = 0u; j < params.rank; j++) {
+    if (bounded(params.mode, arrayLength(&y)) == MODE_ADD) {
+        for (var j = 0u; j < bounded(params.rank, arrayLength(&adapter)); j++) {
             let k = params.in_features + j;
             sum += adapter[row * params.rank + j] * input[k / 4u][k % 4u];
         }
@@ -60,31 +62,37 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let groups = (params.rows + ROWS - 1u) / ROWS;
+#ifdef ALONE
+    let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
+    let lane = 0u;
+#else
     let index = workgroup_index(workgroup, count);
-    // Uniform: depends on the workgroup and the parameters alone, as all that follows.
+    let lane = thread;
+#endif
+    // Uniform where threads meet: depends on the workgroup and the parameters alone, as all that follows.
     if (index >= groups + select(0u, (params.rank + ROWS - 1u) / ROWS, params.mode == MODE_DOWN)) {
         return;
     }
     if (index < groups) {
         let first = ROWS * index;
-        let total = workgroup_total(thread, rows_share(thread, first, params.rows, params.in_features));
-        if (thread < ROWS && first + thread < params.rows) {
-            let row = first + thread;
-            y[row] = base[row] + total[thread] + added(row);
+        let total = workgroup_total(lane, rows_share(lane, first, params.rows, params.in_features));
+        for (var i = lane; i < min(ROWS, params.rows - first); i += LANES) {
+            let row = first + i;
+            y[row] = base[row] + total[i] + added(row);
         }
         return;
     }
     let first = ROWS * (index - groups);
     let rows = routed_expert() * params.rank;
     var sums = vec4<f32>();
-    for (var quad = thread; quad < params.in_features / 4u; quad += WORKGROUP) {
+    for (var quad = lane; quad < params.in_features / 4u; quad += LANES) {
         for (var i = 0u; i < ROWS; i++) {
             let at = (rows + min(first + i, params.rank - 1u)) * params.in_features + 4u * quad;
             sums[i] += dot(vec4<f32>(adapter[at], adapter[at + 1u], adapter[at + 2u], adapter[at + 3u]), input[quad]);
         }
     }
-    let total = workgroup_total(thread, sums);
-    if (thread < ROWS && first + thread < params.rank) {
-        y[params.rows + first + thread] = total[thread];
+    let total = workgroup_total(lane, sums);
+    for (var i = lane; i < min(ROWS, params.rank - first); i += LANES) {
+        y[params.rows + first + i] = total[i];
     }
 }

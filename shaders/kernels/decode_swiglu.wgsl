@@ -20,6 +20,7 @@ struct Params {
 }
 
 #import routed
+#import bounded
 
 @compute @workgroup_size(64)
 fn main(
@@ -34,11 +35,11 @@ fn main(
     let row = routed_expert() * params.width + i;
     let h = 2u * params.width;
     var gate = 0.0;
-    for (var j = 0u; j < params.rank_1; j++) {
+    for (var j = 0u; j < bounded(params.rank_1, arrayLength(&gate_b)); j++) {
         gate += gate_b[row * params.rank_1 + j] * gate_up[h + j];
     }
     var up = 0.0;
-    for (var j = 0u; j < params.rank_2; j++) {
+    for (var j = 0u; j < bounded(params.rank_2, arrayLength(&up_b)); j++) {
         up += up_b[row * params.rank_2 + j] * gate_up[h + params.rank_1 + j];
     }
     let factor = routed_factor();

@@ -15,6 +15,8 @@ struct Params {
 
 const WORKGROUP = 256u;
 
+#import bounded
+
 var<workgroup> counts: array<u32, WORKGROUP>;
 
 @compute @workgroup_size(256)
@@ -23,7 +25,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     let first = min(thread * run, params.tokens);
     let last = min(first + run, params.tokens);
     var start = 0u;
-    for (var expert = 0u; expert < params.experts; expert++) {
+    for (var expert = 0u; expert < bounded(params.experts, arrayLength(&offsets)); expert++) {
         var mine = 0u;
         for (var t = first; t < last; t++) {
             mine += select(0u, 1u, u32(expert_index[t]) == expert);

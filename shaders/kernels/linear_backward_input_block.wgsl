@@ -3,6 +3,7 @@
 // M rows, N output features, K input features, N and K multiples of 4.
 // One workgroup of 8 threads per 32 x 64 tile of the result; see shared/block_product.wgsl.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dy: array<vec4<f32>>; // [M, N / 4]
 #ifdef W_F16
@@ -39,5 +40,5 @@ fn main(
     if (tile >= tiles_across * tiles_down) {
         return;
     }
-    block_product(tile, thread, params.rows, params.in_features, params.out_features);
+    block_product(tile, thread, params.rows, params.in_features, bounded(params.out_features, 4u * arrayLength(&dy)));
 }

@@ -2,6 +2,7 @@
 // M rows, N output features, K input features, N and K multiples of 4.
 // One workgroup of 8 threads per 32 x 64 tile of the result; see shared/block_product.wgsl.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dy: array<vec4<f32>>; // [M, N / 4]
 @group(0) @binding(1) var<storage, read_write> x: array<vec4<f32>>; // [M, K / 4]
@@ -30,5 +31,5 @@ fn main(
     if (tile >= tiles_across * tiles_down) {
         return;
     }
-    block_product(tile, thread, params.out_features, params.in_features, params.rows);
+    block_product(tile, thread, params.out_features, params.in_features, bounded(params.rows, 4u * arrayLength(&dy)));
 }

@@ -3,6 +3,7 @@
 // M rows, N output features, K input features, N and K multiples of 4.
 // One workgroup of 8 threads per 32 x 64 tile of the result; see shared/block_product.wgsl.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [M, K / 4]
 #ifdef W_F16
@@ -45,5 +46,5 @@ fn main(
     if (tile >= tiles_across * tiles_down) {
         return;
     }
-    block_product(tile, thread, params.rows, params.out_features, params.in_features);
+    block_product(tile, thread, params.rows, params.out_features, bounded(params.in_features, 4u * arrayLength(&x)));
 }

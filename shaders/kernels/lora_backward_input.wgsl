@@ -3,6 +3,7 @@
 // T tokens, N features of dy, K features of dx, E experts; without GROUPED, or with gated 0, g is 1. One workgroup per
 // tile of 32 tokens of one expert and 32 features of dx.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dy: array<f32>; // [T, N]
 @group(0) @binding(1) var<storage, read_write> weight: array<f32>; // [E, N, K]
@@ -64,7 +65,7 @@ fn main(
     }
     expert = group.expert;
     column_0 = (index % columns) * TILE;
-    let sums = tile_product(thread, 0u, params.out_features);
+    let sums = tile_product(thread, 0u, bounded(params.out_features, arrayLength(&dy)));
     for (var i = 0u; i < 4u; i++) {
         let token = token_of_line[4u * (thread / QUADS) + i];
         if (token == NO_TOKEN) {

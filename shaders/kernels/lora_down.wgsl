@@ -3,6 +3,7 @@
 // T tokens, K input features, R rank, E experts. One workgroup per tile of 32 tokens of one expert and 32 of the rank.
 // Source: Hu et al. 2021, arXiv 2106.09685; grouped as in Gale et al. 2022, arXiv 2211.15841.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>; // [T, K]
 @group(0) @binding(1) var<storage, read_write> a: array<f32>; // [E, R, K]
@@ -61,7 +62,7 @@ fn main(
     }
     expert = group.expert;
     column_0 = (index % columns) * TILE;
-    let sums = tile_product(thread, 0u, params.in_features);
+    let sums = tile_product(thread, 0u, bounded(params.in_features, arrayLength(&x)));
     for (var i = 0u; i < 4u; i++) {
         let token = token_of_line[4u * (thread / QUADS) + i];
         for (var j = 0u; j < 4u; j++) {

@@ -4,6 +4,7 @@
 // expert and 32 output features.
 // Source: Hu et al. 2021, arXiv 2106.09685; grouped as in Gale et al. 2022, arXiv 2211.15841.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> h: array<f32>; // [T, R]
 @group(0) @binding(1) var<storage, read_write> b: array<f32>; // [E, N, R]
@@ -65,7 +66,7 @@ fn main(
     }
     expert = group.expert;
     column_0 = (index % columns) * TILE;
-    let sums = tile_product(thread, 0u, params.rank);
+    let sums = tile_product(thread, 0u, bounded(params.rank, arrayLength(&h)));
     for (var i = 0u; i < 4u; i++) {
         let token = token_of_line[4u * (thread / QUADS) + i];
         if (token == NO_TOKEN) {

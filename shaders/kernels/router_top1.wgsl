@@ -22,6 +22,7 @@ const MAX_EXPERTS = 64u;
 var<workgroup> logits: array<f32, MAX_EXPERTS>;
 
 #import reduce
+#import bounded
 
 @compute @workgroup_size(64)
 fn main(
@@ -34,7 +35,8 @@ fn main(
     if (token >= params.tokens) {
         return;
     }
-    for (var expert = 0u; expert < params.experts; expert++) {
+    let experts = bounded(params.experts, arrayLength(&bias));
+    for (var expert = 0u; expert < experts; expert++) {
         var sum = 0.0;
         for (var d = thread; d < params.d_model; d += WORKGROUP) {
             sum += x[token * params.d_model + d] * weight[expert * params.d_model + d];
@@ -47,13 +49,13 @@ fn main(
     workgroupBarrier();
     // A handful of numbers: each thread runs over all of them and writes one.
     var best = 0u;
-    for (var expert = 1u; expert < params.experts; expert++) {
+    for (var expert = 1u; expert < experts; expert++) {
         if (logits[expert] > logits[best]) {
             best = expert;
         }
     }
     var total = 0.0;
-    for (var expert = 0u; expert < params.experts; expert++) {
+    for (var expert = 0u; expert < experts; expert++) {
         total += exp(logits[expert] - logits[best]);
     }
     if (thread < params.experts) {

@@ -1,9 +1,16 @@
-// Four rows of a frozen weight against one vector, by a workgroup of 64 threads that stride over the columns in chunks.
+// Four rows of a frozen weight against one vector, by a workgroup of 64 threads that stride over the columns in chunks;
+// with ALONE by one thread.
 // A row is read once and in whole vectors; the vector's values serve four rows. Layout: `shared/weight.wgsl`.
 // The kernel declares `weight` as array<vec4<f32>>, for f16 array<vec2<u32>>, for q8 and q4 array<vec4<u32>>, and
 // z(quad), the vector's elements 4 quad .. 4 quad + 3. Columns are a multiple of 4, for q8 and q4 of 32.
 const WORKGROUP = 64u;
 const ROWS = 4u;
+#ifdef ALONE
+// Those who share rows.
+const LANES = 1u;
+#else
+const LANES = WORKGROUP;
+#endif
 
 #ifdef W_Q4
 // Columns of a chunk: a block with its scale.
@@ -55,11 +62,11 @@ fn row_stride(columns: u32) -> u32 {
 }
 #endif
 
-// This thread's share of rows first .. first + 3; a row beyond `rows` repeats the last.
-fn rows_share(thread: u32, first: u32, rows: u32, columns: u32) -> vec4<f32> {
+// The share of rows first .. first + 3 of lane `lane`; a row beyond `rows` repeats the last.
+fn rows_share(lane: u32, first: u32, rows: u32, columns: u32) -> vec4<f32> {
     let row = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u)) * row_stride(columns);
     var sums = vec4<f32>();
-    for (var chunk = thread; chunk < columns / CHUNK; chunk += WORKGROUP) {
+    for (var chunk = lane; chunk < columns / CHUNK; chunk += LANES) {
 #ifdef W_Q4
         let z_0 = z(8u * chunk);
         let z_1 = z(8u * chunk + 1u);

@@ -1,5 +1,10 @@
 // Sums of a value over a workgroup of 64 threads, in two steps of 8: few barriers, which cost more here than additions.
-// The kernel declares WORKGROUP = 64. Every thread must call these, in uniform control flow; every thread gets the sum.
+// With ALONE a thread's share is all there is. The kernel declares WORKGROUP = 64. Every thread must call these, in uniform control flow; every thread gets the sum.
+#ifdef ALONE
+fn workgroup_total(thread: u32, share: vec4<f32>) -> vec4<f32> {
+    return share;
+}
+#else
 var<workgroup> shares: array<vec4<f32>, WORKGROUP>;
 var<workgroup> eighths: array<vec4<f32>, 8>;
 
@@ -40,3 +45,4 @@ fn workgroup_largest(thread: u32, value: f32) -> f32 {
     // The callers' next sum may overwrite the eighths only when everyone has read them: its first barrier sees to it.
     return largest;
 }
+#endif

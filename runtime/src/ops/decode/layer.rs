@@ -9,7 +9,7 @@ use mole_shaders::{
 };
 
 use super::stack::{DecodeLayer, DecodeStack, LowRank, Router};
-use super::{IN, PackedCube, cube, filled, scratch};
+use super::{Kernels4, PackedCube, Worker, cube, filled, in_kernels, scratch};
 use crate::ops::launch::{launch, output, per_element};
 
 /// Keys of a split: enough work for a workgroup, and enough workgroups to fill a device.
@@ -19,7 +19,10 @@ const MAX_SPLITS: usize = 16;
 const MAX_SPLIT: usize = 1024;
 
 /// The kernels of `decode_out`.
-const OUT: [&mole_shaders::Kernel; 4] = [&out_wgsl::PLAIN, &out_wgsl::W_F16, &out_wgsl::W_Q8, &out_wgsl::W_Q4];
+fn out_kernels(worker: Worker) -> Kernels4 {
+    use out_wgsl::{ALONE, PLAIN, W_F16, W_F16_ALONE, W_Q4, W_Q4_ALONE, W_Q8, W_Q8_ALONE};
+    worker.pick([&PLAIN, &W_F16, &W_Q8, &W_Q4], [&ALONE, &W_F16_ALONE, &W_Q8_ALONE, &W_Q4_ALONE])
+}
 
 const MODE_ADD: u32 = 0;
 const MODE_DOWN: u32 = 1;
@@ -47,6 +50,8 @@ pub(super) struct Buffers {
     pub none: CubeTensor,
     pub none_too: CubeTensor,
     splits: u32,
+    /// Who computes products on this device.
+    pub worker: Worker,
 }
 
 impl Buffers {
@@ -55,7 +60,10 @@ impl Buffers {
         let most = |of: &dyn Fn(&DecodeLayer) -> u32| stack.layers.iter().map(of).max().unwrap_or(0);
         let (heads, head_dim) = (stack.heads as u32, stack.head_dim as u32);
         let d_model = stack.norm.dims()[0] as u32;
-        let splits = stack.context().div_ceil(SPLIT).min(MAX_SPLITS).max(stack.context().div_ceil(MAX_SPLIT)) as u32;
+        let worker = Worker::on(&like.device);
+        // Where threads compute by themselves, there is no device to fill.
+        let wanted = worker.pick(stack.context().div_ceil(SPLIT).min(MAX_SPLITS), 1);
+        let splits = wanted.max(stack.context().div_ceil(MAX_SPLIT)) as u32;
         // A layer's part must begin where a binding may: every 256 bytes.
         let routing_stride = (stack.experts().unwrap_or(1) + 2).next_multiple_of(64);
         // With one expert nobody decides: its probability and factor are 1.
@@ -87,6 +95,7 @@ impl Buffers {
             none: filled(like, &[0.0; 4]),
             none_too: filled(like, &[0.0; 4]),
             splits,
+            worker,
         }
     }
 
@@ -203,7 +212,7 @@ impl Layer {
     }
 
     fn attend(&self, buffers: &Buffers) {
-        let Buffers { x, middle, qkv, partial, attended, none, none_too, position, .. } = buffers;
+        let Buffers { x, middle, qkv, partial, attended, none, none_too, position, worker, .. } = buffers;
         let params = in_wgsl::Params {
             d_model: self.qkv.columns,
             rows: self.qkv.rows,
@@ -216,8 +225,8 @@ impl Layer {
         let lora = self.qkv_lora.as_ref();
         let a = lora.map_or(none, |lora| &lora.a);
         let bindings = [x, &self.input_norm, &self.qkv.buffer, a, none, none, qkv, none_too];
-        let workgroups = params.rows.div_ceil(4) + params.rank_1.div_ceil(4);
-        launch(self.qkv.variant(IN), &bindings, params.words(), workgroups);
+        let workgroups = worker.workgroups(params.rows.div_ceil(4) + params.rank_1.div_ceil(4));
+        launch(self.qkv.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
 
         let params = attend_wgsl::Params { splits: buffers.splits, ..self.attention };
         let b = lora.map_or(none, |lora| &lora.b);
@@ -235,7 +244,9 @@ impl Layer {
                 rank,
             };
             let bindings = [partial, lora.map_or(none, |lora| &lora.a), attended];
-            launch(&combine_wgsl::PLAIN, &bindings, params.words(), params.heads + rank.div_ceil(4));
+            let kernel = worker.pick(&combine_wgsl::PLAIN, &combine_wgsl::ALONE);
+            let elements = per_element((params.heads * params.head_dim) as usize);
+            launch(kernel, &bindings, params.words(), elements + worker.workgroups(rank.div_ceil(4)));
         }
 
         let params = out_wgsl::Params {
@@ -248,11 +259,12 @@ impl Layer {
         };
         let z = if alone { partial } else { attended };
         let bindings = [z, &self.o_proj.buffer, x, lora.map_or(none, |lora| &lora.b), none_too, middle];
-        launch(self.o_proj.variant(OUT), &bindings, params.words(), params.rows.div_ceil(4));
+        let workgroups = worker.workgroups(params.rows.div_ceil(4));
+        launch(self.o_proj.variant(out_kernels(*worker)), &bindings, params.words(), workgroups);
     }
 
     fn mlp(&self, buffers: &Buffers, routing: &CubeTensor) {
-        let Buffers { x, middle, gate_up, u, down, none, .. } = buffers;
+        let Buffers { x, middle, gate_up, u, down, none, worker, .. } = buffers;
         let [gate, up, down_lora] = self.mlp_lora.each_ref().map(Option::as_ref);
         let rank = |pair: Option<&Pair>| pair.map_or(0, |pair| pair.rank);
         let scale = |pair: Option<&Pair>| pair.map_or(0.0, |pair| pair.scale);
@@ -269,8 +281,8 @@ impl Layer {
         let (gate_a, up_a) = (gate.map_or(none, |pair| &pair.a), up.map_or(none, |pair| &pair.a));
         let router = self.router.as_ref().unwrap_or(none);
         let bindings = [middle, &self.mlp_norm, &self.gate_up.buffer, gate_a, up_a, router, gate_up, routing];
-        let workgroups = params.rows.div_ceil(4) + (params.rank_1 + params.rank_2).div_ceil(4);
-        launch(self.gate_up.variant(IN), &bindings, params.words(), workgroups);
+        let workgroups = worker.workgroups(params.rows.div_ceil(4) + (params.rank_1 + params.rank_2).div_ceil(4));
+        launch(self.gate_up.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
 
         let (scale_1, scale_2) = (scale(gate), scale(up));
         let width = self.down_proj.columns;
@@ -289,9 +301,9 @@ impl Layer {
         };
         let a = down_lora.map_or(none, |pair| &pair.a);
         let y = if down_lora.is_some() { down } else { x };
-        let workgroups = params.rows.div_ceil(4) + params.rank.div_ceil(4);
+        let workgroups = worker.workgroups(params.rows.div_ceil(4) + params.rank.div_ceil(4));
         let bindings = [u, &self.down_proj.buffer, middle, a, routing, y];
-        launch(self.down_proj.variant(OUT), &bindings, params.words(), workgroups);
+        launch(self.down_proj.variant(out_kernels(*worker)), &bindings, params.words(), workgroups);
 
         if let Some(pair) = down_lora {
             let params = add_wgsl::Params { rows: self.down_proj.rows, rank: pair.rank, experts, scale: pair.scale };

@@ -22,15 +22,15 @@ pub use read::TokenRead;
 pub use stack::{DecodeLayer, DecodeStack, LowRank, Router};
 
 use burn::tensor::{DType, Int, Tensor};
-use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{CubeBackend, CubeDevice};
 use cubecl::client::Graph;
 use mole_shaders::{decode_in as in_wgsl, embedding as embedding_wgsl};
 
 use super::launch::{launch, output, per_element};
 use super::sample::{self, SampleParams, SampleState};
 use super::{Kernels, PackedFormat, PackedLayout, Weight};
-use crate::device::replayed;
+use crate::device::{AdapterKind, device_traits, replayed};
 use crate::error::{Error, Result};
 use layer::{Buffers, Layer};
 use read::RoutingLayout;
@@ -106,8 +106,50 @@ fn cube_int<const D: usize>(tensor: &Tensor<D, Int>) -> Option<CubeTensor> {
     tensor.clone().try_into_primitive::<CubeBackend>().ok().map(super::launch::contiguous)
 }
 
+/// Who computes four rows of a product.
+#[derive(Clone, Copy, PartialEq)]
+enum Worker {
+    /// A workgroup, whose threads read a row side by side.
+    Workgroup,
+    /// A thread by itself.
+    Thread,
+}
+
+impl Worker {
+    /// Measured on llvmpipe (Mesa 22.3, the demo's shape in f16): a step takes 3 ms with a thread for four rows, and 14 ms
+    /// with a workgroup, whose threads have to meet. On a GPU, where nothing was measured, neighbouring threads must read
+    /// neighbouring words.
+    fn on(device: &CubeDevice) -> Self {
+        match device_traits(device).kind {
+            AdapterKind::Software | AdapterKind::Cpu => Self::Thread,
+            AdapterKind::Discrete | AdapterKind::Integrated | AdapterKind::Virtual => Self::Workgroup,
+        }
+    }
+
+    /// Workgroups for so many times four rows.
+    fn workgroups(self, fours: u32) -> u32 {
+        match self {
+            Self::Workgroup => fours,
+            Self::Thread => fours.div_ceil(64),
+        }
+    }
+
+    /// One of a kernel's two variants.
+    fn pick<T>(self, workgroup: T, thread: T) -> T {
+        match self {
+            Self::Workgroup => workgroup,
+            Self::Thread => thread,
+        }
+    }
+}
+
+type Kernels4 = [&'static mole_shaders::Kernel; 4];
+
 /// The kernels of `decode_in`.
-const IN: [&mole_shaders::Kernel; 4] = [&in_wgsl::PLAIN, &in_wgsl::W_F16, &in_wgsl::W_Q8, &in_wgsl::W_Q4];
+fn in_kernels(worker: Worker) -> Kernels4 {
+    use in_wgsl::{ALONE, PLAIN, W_F16, W_F16_ALONE, W_Q4, W_Q4_ALONE, W_Q8, W_Q8_ALONE};
+    worker.pick([&PLAIN, &W_F16, &W_Q8, &W_Q4], [&ALONE, &W_F16_ALONE, &W_Q8_ALONE, &W_Q4_ALONE])
+}
 
 impl Decoder {
     /// A decoder for `stack`, whose cache holds the positions before `position`, where the first token to feed will stand.
@@ -213,7 +255,8 @@ impl Decoder {
         let none = &buffers.none;
         let (x, logits, routing) = (&buffers.x, &buffers.logits, &buffers.none_too);
         let bindings = [x, &self.norm, &output.buffer, none, none, none, logits, routing];
-        launch(output.variant(IN), &bindings, params.words(), output.rows.div_ceil(4));
+        let workgroups = buffers.worker.workgroups(output.rows.div_ceil(4));
+        launch(output.variant(in_kernels(buffers.worker)), &bindings, params.words(), workgroups);
         sample::launch_into(&buffers.logits, &self.seen, &self.rng, &buffers.token, self.params);
     }
 
