@@ -8,7 +8,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use mole_runtime::model::adapter::{AdapterConfig, LoraConfig, MoleConfig, Target, init_adapter};
 use mole_runtime::model::{Llava, LlavaConfig, ParameterVisitor, Parameters, Precision};
 use mole_runtime::nn::{Gating, KvCache, Routing};
-use mole_runtime::ops::{Decoder, SampleParams, SampleState, sample};
+use mole_runtime::ops::{DecodeWorker, Decoder, SampleParams, SampleState, sample};
 use mole_runtime::weights::{Checkpoint, ModelFiles};
 use mole_tests::{gpu, int_values, max_norm, numbers, values};
 use serde_json::json;
@@ -104,10 +104,10 @@ fn end(model: &Llava, cache: &mut KvCache, filled: usize) -> Vec<[Vec<f32>; 2]> 
         .collect()
 }
 
-fn fused(model: &Llava, prompt: usize, steps: usize, params: SampleParams) -> Outcome {
+fn fused(worker: DecodeWorker, model: &Llava, prompt: usize, steps: usize, params: SampleParams) -> Outcome {
     let (mut cache, token, state) = begin(model, prompt, params);
     let stack = model.text.decode_stack(&mut cache).expect("a shape of the fused decode");
-    let mut decoder = Decoder::new(&stack, prompt, state, params).expect("a GPU, and kernels are not plain");
+    let mut decoder = Decoder::by(worker, &stack, prompt, state, params).expect("a GPU");
     let (mut tokens, mut routing) = (int_values(token.clone()), Vec::new());
     for step in 0..steps {
         let decoded = match step {
@@ -143,7 +143,13 @@ fn plain(model: &Llava, prompt: usize, steps: usize, params: SampleParams) -> Ou
 }
 
 fn compare(what: &str, model: &Llava, prompt: usize, steps: usize, params: SampleParams) {
-    let (actual, expected) = (fused(model, prompt, steps, params), plain(model, prompt, steps, params));
+    let expected = plain(model, prompt, steps, params);
+    for worker in [DecodeWorker::Workgroup, DecodeWorker::Thread] {
+        same(&format!("{what}, by {worker:?}"), &fused(worker, model, prompt, steps, params), &expected);
+    }
+}
+
+fn same(what: &str, actual: &Outcome, expected: &Outcome) {
     assert_eq!(actual.tokens, expected.tokens, "{what}");
     assert!(actual.tokens.windows(2).any(|pair| pair[0] != pair[1]), "{what}: a reply of one token tells little");
     assert_eq!(actual.routing.len(), expected.routing.len(), "{what}");

@@ -37,7 +37,7 @@ pub use activation::{gelu, quick_gelu, swiglu};
 pub use attention::{AttentionMask, MAX_HEAD_DIM, attention};
 pub use choice::Product;
 pub use cross_entropy::cross_entropy;
-pub use decode::{DecodeLayer, DecodeStack, DecodedToken, Decoder, LowRank, Router, TokenRead};
+pub use decode::{DecodeLayer, DecodeStack, DecodeWorker, DecodedToken, Decoder, LowRank, Router, TokenRead};
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use expert_group::{ExpertGroups, SortedTokens, expert_group};

@@ -9,7 +9,7 @@ use mole_shaders::{
 };
 
 use super::stack::{DecodeLayer, DecodeStack, LowRank, Router};
-use super::{Kernels4, PackedCube, Worker, cube, filled, in_kernels, scratch};
+use super::{DecodeWorker, Kernels4, PackedCube, cube, filled, in_kernels, scratch};
 use crate::ops::launch::{launch, output, per_element};
 
 /// Keys of a split: enough work for a workgroup, and enough workgroups to fill a device.
@@ -19,7 +19,7 @@ const MAX_SPLITS: usize = 16;
 const MAX_SPLIT: usize = 1024;
 
 /// The kernels of `decode_out`.
-fn out_kernels(worker: Worker) -> Kernels4 {
+fn out_kernels(worker: DecodeWorker) -> Kernels4 {
     use out_wgsl::{ALONE, PLAIN, W_F16, W_F16_ALONE, W_Q4, W_Q4_ALONE, W_Q8, W_Q8_ALONE};
     worker.pick([&PLAIN, &W_F16, &W_Q8, &W_Q4], [&ALONE, &W_F16_ALONE, &W_Q8_ALONE, &W_Q4_ALONE])
 }
@@ -51,16 +51,15 @@ pub(super) struct Buffers {
     pub none_too: CubeTensor,
     splits: u32,
     /// Who computes products on this device.
-    pub worker: Worker,
+    pub worker: DecodeWorker,
 }
 
 impl Buffers {
-    pub fn new(like: &CubeTensor, stack: &DecodeStack, position: usize) -> Self {
+    pub fn new(like: &CubeTensor, stack: &DecodeStack, position: usize, worker: DecodeWorker) -> Self {
         let rank = |pair: &Option<LowRank>| pair.as_ref().map_or(0, |pair| pair.a.dims()[1] as u32);
         let most = |of: &dyn Fn(&DecodeLayer) -> u32| stack.layers.iter().map(of).max().unwrap_or(0);
         let (heads, head_dim) = (stack.heads as u32, stack.head_dim as u32);
         let d_model = stack.norm.dims()[0] as u32;
-        let worker = Worker::on(&like.device);
         // Where threads compute by themselves, there is no device to fill.
         let wanted = worker.pick(stack.context().div_ceil(SPLIT).min(MAX_SPLITS), 1);
         let splits = wanted.max(stack.context().div_ceil(MAX_SPLIT)) as u32;

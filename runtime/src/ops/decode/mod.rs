@@ -107,15 +107,15 @@ fn cube_int<const D: usize>(tensor: &Tensor<D, Int>) -> Option<CubeTensor> {
 }
 
 /// Who computes four rows of a product.
-#[derive(Clone, Copy, PartialEq)]
-enum Worker {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeWorker {
     /// A workgroup, whose threads read a row side by side.
     Workgroup,
     /// A thread by itself.
     Thread,
 }
 
-impl Worker {
+impl DecodeWorker {
     /// Measured on llvmpipe (Mesa 22.3, the demo's shape in f16): a step takes 3 ms with a thread for four rows, and 14 ms
     /// with a workgroup, whose threads have to meet. On a GPU, where nothing was measured, neighbouring threads must read
     /// neighbouring words.
@@ -146,7 +146,7 @@ impl Worker {
 type Kernels4 = [&'static mole_shaders::Kernel; 4];
 
 /// The kernels of `decode_in`.
-fn in_kernels(worker: Worker) -> Kernels4 {
+fn in_kernels(worker: DecodeWorker) -> Kernels4 {
     use in_wgsl::{ALONE, PLAIN, W_F16, W_F16_ALONE, W_Q4, W_Q4_ALONE, W_Q8, W_Q8_ALONE};
     worker.pick([&PLAIN, &W_F16, &W_Q8, &W_Q4], [&ALONE, &W_F16_ALONE, &W_Q8_ALONE, &W_Q4_ALONE])
 }
@@ -160,9 +160,21 @@ impl Decoder {
         if Kernels::chosen() == Kernels::Plain || !stack.fits() {
             return None;
         }
+        let worker = DecodeWorker::on(&cube(&stack.norm)?.device);
+        Self::by(worker, stack, position, sampler, params)
+    }
+
+    /// As [`Decoder::new`], by one way to compute, whatever the device: every kernel must be right on each of them.
+    pub fn by(
+        worker: DecodeWorker,
+        stack: &DecodeStack,
+        position: usize,
+        sampler: SampleState,
+        params: SampleParams,
+    ) -> Option<Self> {
         let norm = cube(&stack.norm)?;
         let layers = stack.layers.iter().map(|layer| Layer::of(layer, stack)).collect::<Option<Vec<_>>>()?;
-        let buffers = Buffers::new(&norm, stack, position);
+        let buffers = Buffers::new(&norm, stack, position, worker);
         Some(Self {
             layers,
             buffers,
