@@ -1,6 +1,7 @@
 // dweight_v = sum of dy_t over the tokens t with id v: the gradient of an embedding table. T tokens, V vocabulary, D model
 // width. One thread per element of the table, which sums its tokens in order: no atomics, the same sum every run.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dy: array<f32>; // [T, D]
 @group(0) @binding(1) var<storage, read_write> ids: array<i32>; // [T]
@@ -26,7 +27,7 @@ fn main(
     let row = index / params.d_model;
     let d = index % params.d_model;
     var sum = 0.0;
-    for (var t = 0u; t < params.tokens; t++) {
+    for (var t = 0u; t < bounded(params.tokens, arrayLength(&dy)); t++) {
         // As in the forward pass, an id outside the table counts as its nearest row.
         if (u32(clamp(ids[t], 0, i32(params.vocab) - 1)) == row) {
             sum += dy[t * params.d_model + d];

@@ -1,6 +1,7 @@
 // dg_t = scale <dh_t, h_t>: the gradient of the factor g_t on an expert's output, dh = B_e^T dy, h = A_e x.
 // T tokens, R rank. One thread per token.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dh: array<f32>; // [T, R]
 @group(0) @binding(1) var<storage, read_write> h: array<f32>; // [T, R]
@@ -24,7 +25,7 @@ fn main(
         return;
     }
     var sum = 0.0;
-    for (var r = 0u; r < params.rank; r++) {
+    for (var r = 0u; r < bounded(params.rank, arrayLength(&dh)); r++) {
         sum += dh[token * params.rank + r] * h[token * params.rank + r];
     }
     dgate[token] = params.scale * sum;

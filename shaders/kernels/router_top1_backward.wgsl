@@ -1,5 +1,6 @@
 // dlogit_k = p_k (dp_k - sum_j p_j dp_j): softmax's gradient. T tokens, E experts. One thread per token.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> dprobs: array<f32>; // [T, E]
 @group(0) @binding(1) var<storage, read_write> probs: array<f32>; // [T, E]
@@ -23,10 +24,10 @@ fn main(
     }
     let base = token * params.experts;
     var mean = 0.0;
-    for (var k = 0u; k < params.experts; k++) {
+    for (var k = 0u; k < bounded(params.experts, arrayLength(&dprobs)); k++) {
         mean += probs[base + k] * dprobs[base + k];
     }
-    for (var k = 0u; k < params.experts; k++) {
+    for (var k = 0u; k < bounded(params.experts, arrayLength(&dprobs)); k++) {
         dlogits[base + k] = probs[base + k] * (dprobs[base + k] - mean);
     }
 }

@@ -1,6 +1,7 @@
 // y_n = sum_m x_mn: the gradient of what is added to every row. M rows, N columns. One thread per column, which sums the
 // rows in order.
 #import grid
+#import bounded
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>; // [M, N]
 @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N]
@@ -22,7 +23,7 @@ fn main(
         return;
     }
     var sum = 0.0;
-    for (var row = 0u; row < params.rows; row++) {
+    for (var row = 0u; row < bounded(params.rows, arrayLength(&x)); row++) {
         sum += x[row * params.columns + column];
     }
     y[column] = sum;

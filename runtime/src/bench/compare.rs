@@ -31,7 +31,7 @@ pub struct Ratio {
 /// # Errors
 /// A device that fails.
 pub fn compare(device: &ComputeDevice, model: &Llava, precision: Precision, settings: &Settings) -> Result<Vec<Ratio>> {
-    let generic = Generic::new(&model.config, dtype(device, precision), &device.burn);
+    let generic = Generic::new(&model.config, dtype(device, precision), device);
     let comparison = Comparison { device, model, settings };
     let mut ratios = Vec::new();
     if settings.measures(Phase::Clip) {

@@ -25,8 +25,10 @@ pub struct Generic {
     patches: Tensor<2>,
     positions: Tensor<2>,
     projector: [Tensor<2>; 2],
+    /// `[rows, d_model]`: those that a tensor of the device holds, since a lookup reads one of them in any case.
     embedding: Tensor<2>,
-    head: Tensor<2>,
+    /// `[d_model, columns]`, as few parts as the device's largest tensor allows.
+    head: Vec<Tensor<2>>,
 }
 
 /// Keys and values of every layer, `[kv_heads, capacity, head_dim]` each.
@@ -41,7 +43,8 @@ pub fn dtype(device: &ComputeDevice, precision: Precision) -> DType {
 
 impl Generic {
     /// Random weights of this shape.
-    pub fn new(config: &LlavaConfig, dtype: DType, device: &Device) -> Self {
+    pub fn new(config: &LlavaConfig, dtype: DType, compute: &ComputeDevice) -> Self {
+        let device = &compute.burn;
         let (text, vision) = (&config.text, &config.vision);
         let (d, f, w, vf) = (text.hidden_size, text.intermediate_size, vision.hidden_size, vision.intermediate_size);
         let (q, kv) = (text.num_attention_heads * text.head_dim, text.num_key_value_heads * text.head_dim);
@@ -50,6 +53,8 @@ impl Generic {
             Tensor::<2>::random([inputs, outputs], Distribution::Uniform(-bound, bound), device).cast(dtype)
         };
         let square = || matrix(w, w);
+        // Made in f32, whatever they are cast to.
+        let most = usize::try_from(compute.report.max_binding_bytes).unwrap_or(usize::MAX) / (4 * d);
         Self {
             norm: Tensor::<1>::ones([d], device).cast(dtype),
             vision_norm: Tensor::<1>::ones([w], device).cast(dtype),
@@ -58,8 +63,11 @@ impl Generic {
             patches: matrix(3 * vision.patch_size * vision.patch_size, w),
             positions: matrix(vision.num_patches() + 1, w),
             projector: [matrix(w, d), matrix(d, d)],
-            embedding: matrix(text.vocab_size, d),
-            head: matrix(d, text.vocab_size),
+            embedding: matrix(text.vocab_size.min(most), d),
+            head: (0..text.vocab_size)
+                .step_by(most)
+                .map(|first| matrix(d, most.min(text.vocab_size - first)))
+                .collect(),
             config: config.clone(),
             device: device.clone(),
             dtype,
@@ -96,7 +104,8 @@ impl Generic {
 
     /// `ids: [tokens]` behind `position` others; the next token, `[1]`.
     pub fn forward(&self, ids: Tensor<1, Int>, position: usize, cache: &mut GenericCache) -> Tensor<1, Int> {
-        let mut x = self.embedding.clone().select(0, ids);
+        let [rows, _] = self.embedding.dims();
+        let mut x = self.embedding.clone().select(0, ids.clamp(0, rows as i64 - 1));
         let [tokens, _] = x.dims();
         let rotary = self.rotary(position, tokens);
         let mask = (tokens > 1).then(|| self.mask(tokens));
@@ -109,7 +118,8 @@ impl Generic {
             x = x + inner.matmul(down.clone());
         }
         let last = rms_norm(x.slice(s![tokens - 1..tokens, ..]), &self.norm);
-        last.matmul(self.head.clone()).argmax(1).flatten(0, 1)
+        let logits = self.head.iter().map(|part| last.clone().matmul(part.clone())).collect();
+        Tensor::cat(logits, 1).argmax(1).flatten(0, 1)
     }
 
     fn attention(
