@@ -112,7 +112,7 @@ fn fused(worker: DecodeWorker, model: &Llava, prompt: usize, steps: usize, param
     for step in 0..steps {
         let decoded = match step {
             0 => pollster::block_on(decoder.first(&token).unwrap()),
-            _ => pollster::block_on(decoder.next().unwrap()),
+            _ => pollster::block_on(decoder.step().unwrap()),
         };
         let decoded = decoded.unwrap();
         tokens.push(decoded.token);
@@ -183,7 +183,8 @@ fn every_precision_without_adapters() {
 fn adapters_of_every_kind() {
     let Some(device) = gpu() else { return };
     let all: Vec<Target> = ATTENTION.into_iter().chain(MLP).collect();
-    let cases: [(&str, &[Target], usize, Option<(usize, Gating)>); 6] = [
+    type Case<'a> = (&'a str, &'a [Target], usize, Option<(usize, Gating)>);
+    let cases: [Case<'_>; 6] = [
         ("LoRA on queries and values", &[Target::QProj, Target::VProj], 3, None),
         ("LoRA on all", &all, 8, None),
         ("LoRA on down alone", &[Target::DownProj], 1, None),
@@ -220,7 +221,7 @@ fn a_step_beyond_the_context_writes_nothing() {
     let stack = model.text.decode_stack(&mut cache).unwrap();
     let mut decoder = Decoder::new(&stack, ODD.context, state, GREEDY).unwrap();
     pollster::block_on(decoder.first(&token).unwrap()).unwrap();
-    pollster::block_on(decoder.next().unwrap()).unwrap();
+    pollster::block_on(decoder.step().unwrap()).unwrap();
     drop((decoder, stack));
     assert_eq!(before, end(&model, &mut cache, ODD.context));
 }

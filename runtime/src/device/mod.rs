@@ -17,7 +17,7 @@ pub use breathe::breathe;
 pub use memory::system_memory;
 pub use meter::{Elapsed, count_dispatches, replayed};
 pub use read::{read_floats, read_ints};
-pub(crate) use traits::{DeviceTraits, device_traits};
+pub(crate) use traits::{DeviceTraits, device_traits, max_binding_bytes};
 
 use std::fmt;
 use std::str::FromStr;

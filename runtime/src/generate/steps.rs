@@ -28,11 +28,15 @@ enum Path {
         decoder: Box<Decoder>,
         begun: bool,
     },
-    Plain {
-        position: Tensor<1, Int>,
-        sampler: Option<SampleState>,
-        params: SampleParams,
-    },
+    Plain(Box<Plain>),
+}
+
+/// What the plain path carries along.
+struct Plain {
+    position: Tensor<1, Int>,
+    /// Taken out while it is written: no clone of it may be alive then.
+    sampler: Option<SampleState>,
+    params: SampleParams,
 }
 
 impl Steps {
@@ -50,7 +54,7 @@ impl Steps {
         let decoder = stack.and_then(|stack| Decoder::new(&stack, position, sampler.clone(), params));
         let path = match decoder {
             Some(decoder) => Path::Fused { decoder: Box::new(decoder), begun: false },
-            None => Path::Plain { position: model.position(position), sampler: Some(sampler), params },
+            None => Path::Plain(Box::new(Plain { position: model.position(position), sampler: Some(sampler), params })),
         };
         let first = later(token.clone());
         (Self { token, path }, first)
@@ -64,15 +68,15 @@ impl Steps {
         recorder: Option<&mut Recorder>,
     ) -> Result<Pending> {
         match &mut self.path {
-            Path::Fused { decoder, begun: true } => Ok(Box::pin(decoder.next()?)),
+            Path::Fused { decoder, begun: true } => Ok(Box::pin(decoder.step()?)),
             Path::Fused { decoder, begun } => {
                 *begun = true;
                 Ok(Box::pin(decoder.first(&self.token)?))
             }
-            Path::Plain { position, sampler, params } => {
+            Path::Plain(plain) => {
+                let Plain { position, sampler, params } = plain.as_mut();
                 let x = model.text.embed(self.token.clone());
                 let hidden = model.text.forward(x, cache, position, recorder.map(Recorder::pass));
-                // No clone of the sampler's state may be alive while it is written.
                 let state = sampler.take().expect("put back at the end of every step");
                 let (token, state) = sample(model.text.logits(hidden).flatten(0, 2), state, *params);
                 *sampler = Some(state);

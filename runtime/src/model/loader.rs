@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use serde::Serialize;
 
 use super::random::RandomWeights;
-use crate::device::{breathe, is_cpu};
+use crate::device::{breathe, is_cpu, max_binding_bytes};
 use crate::error::Result;
 use crate::nn::{LayerNorm, Linear, RmsNorm};
 use crate::ops::{PackedFormat, PackedLayout, PackedWeight, Weight};
@@ -157,13 +157,13 @@ impl<'a> Loader<'a> {
     }
 
     /// The matrices `{name}.weight`, all with rows of one length, each by itself; on a GPU also as one, of which they are
-    /// parts, so that one kernel can read them all. It takes no memory beside theirs.
+    /// parts, so that one kernel can read them all, if it can bind so much. It takes no memory beside theirs.
     ///
     /// # Errors
     /// Whatever reading the tensors can cause.
     pub async fn joined<const N: usize>(&mut self, names: [String; N]) -> Result<([Linear; N], Option<Weight>)> {
         let mut linears = Vec::with_capacity(N);
-        if is_cpu(self.device) {
+        if is_cpu(self.device) || self.joined_bytes(&names) > max_binding_bytes(self.device) {
             for name in &names {
                 linears.push(self.linear(name).await?);
             }
@@ -183,6 +183,15 @@ impl<'a> Loader<'a> {
             start += rows;
         }
         Ok((linears.try_into().expect("one for each name"), Some(whole)))
+    }
+
+    /// Bytes of these matrices together, as they will lie on the device.
+    fn joined_bytes(&self, names: &[String]) -> u64 {
+        let bytes = |name: &String| {
+            let [rows, columns] = self.dims_of(&format!("{name}.weight"));
+            self.precision.bytes(rows, columns)
+        };
+        names.iter().map(bytes).sum()
     }
 
     /// Matrices one below the other, and how many rows each has.
@@ -286,6 +295,13 @@ impl<'a> Loader<'a> {
         match self.source {
             Source::Checkpoint(checkpoint) => checkpoint,
             Source::Random(_) => unreachable!("random weights are not read"),
+        }
+    }
+
+    fn dims_of(&self, name: &str) -> [usize; 2] {
+        match &self.source {
+            Source::Checkpoint(_) => self.matrix_dims(name),
+            Source::Random(random) => random.dims(name),
         }
     }
 

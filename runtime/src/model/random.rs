@@ -37,6 +37,12 @@ impl RandomWeights {
         Self { tensors: BTreeMap::from([(name.clone(), (0, vec![edge, edge]))]) }.weight(&name, precision, device)
     }
 
+    /// Rows and columns of a matrix.
+    pub(super) fn dims(&self, name: &str) -> [usize; 2] {
+        let (_, shape) = &self.tensors[name];
+        [shape[0], shape[1..].iter().product()]
+    }
+
     /// A matrix as `precision` keeps it; dims behind the first are flattened.
     pub(super) fn weight(&self, name: &str, precision: Precision, device: &Device) -> Weight {
         let (rows, columns, values) = self.block(name);

@@ -90,7 +90,7 @@ mod tests {
     const ANY: Traits = Traits { in_fours: true, cooperative: true };
 
     fn device(kind: AdapterKind, cooperative_f16: Option<u32>) -> DeviceTraits {
-        DeviceTraits { kind, cooperative_f16 }
+        DeviceTraits { kind, cooperative_f16, max_binding_bytes: u64::MAX }
     }
 
     #[test]

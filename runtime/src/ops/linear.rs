@@ -3,7 +3,7 @@
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata};
-use burn::tensor::{DType, Int, Shape, Tensor};
+use burn::tensor::{DType, Device, Int, Shape, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{linear_vec as vec, sum_rows as sum_rows_wgsl};
 
@@ -39,6 +39,23 @@ impl Weight {
         match self {
             Self::F32(weight) => weight.dims(),
             Self::Packed(packed) => [packed.words.dims()[0], packed.layout.in_features],
+        }
+    }
+
+    /// Bytes it takes.
+    pub fn bytes(&self) -> u64 {
+        let [rows, words] = match self {
+            Self::F32(weight) => weight.dims(),
+            Self::Packed(packed) => packed.words.dims(),
+        };
+        4 * rows as u64 * words as u64
+    }
+
+    /// The device it is on.
+    pub fn device(&self) -> Device {
+        match self {
+            Self::F32(weight) => weight.device(),
+            Self::Packed(packed) => packed.words.device(),
         }
     }
 

@@ -4,12 +4,14 @@ use burn::tensor::Tensor;
 
 use super::layer::LlamaLayer;
 use super::{Llama, LlamaEnds};
+use crate::device::max_binding_bytes;
 use crate::nn::{ExpertLora, Gating, KvCache, LayerKv, Lora, LoraLinear, MoleExperts};
 use crate::ops::{DecodeLayer, DecodeStack, LowRank, Router, Weight};
 
 impl Llama {
     /// The model and the cache for [`crate::ops::Decoder`]; nothing may be appended to the cache while it lives. `None`
-    /// where every token goes to all experts: that is the plain path's.
+    /// where decoding is the plain path's: every token goes to all experts, or no kernel can bind queries, keys and values,
+    /// or gate and up, in one.
     pub fn decode_stack(&self, cache: &mut KvCache) -> Option<DecodeStack> {
         let first = &self.layers.first()?.self_attn;
         let layers = self.layers.iter().enumerate().map(|(index, layer)| layer.for_decode(cache.layer(index)));
@@ -33,8 +35,8 @@ impl LlamaLayer {
         let (attention, mlp) = (&self.self_attn, &self.mlp);
         let [keys, values] = kv.tensors();
         let joined = |whole: &Option<Weight>, parts: &[&LoraLinear]| match whole {
-            Some(whole) => whole.clone(),
-            None => Weight::cat(&parts.iter().map(|part| &part.base.weight).collect::<Vec<_>>()),
+            Some(whole) => Some(whole.clone()),
+            None => cat(&parts.iter().map(|part| &part.base.weight).collect::<Vec<_>>()),
         };
         let mlp_lora = match &mlp.experts {
             None => [&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj].map(low_rank),
@@ -48,12 +50,12 @@ impl LlamaLayer {
         }
         Some(DecodeLayer {
             input_norm: self.input_layernorm.weight.clone(),
-            qkv: joined(&attention.qkv, &[&attention.q_proj, &attention.k_proj, &attention.v_proj]),
+            qkv: joined(&attention.qkv, &[&attention.q_proj, &attention.k_proj, &attention.v_proj])?,
             qkv_lora: [&attention.q_proj, &attention.k_proj, &attention.v_proj].map(low_rank),
             o_proj: attention.o_proj.base.weight.clone(),
             o_lora: low_rank(&attention.o_proj),
             mlp_norm: self.post_attention_layernorm.weight.clone(),
-            gate_up: joined(&mlp.gate_up, &[&mlp.gate_proj, &mlp.up_proj]),
+            gate_up: joined(&mlp.gate_up, &[&mlp.gate_proj, &mlp.up_proj])?,
             down_proj: mlp.down_proj.base.weight.clone(),
             mlp_lora,
             router: mlp.experts.as_ref().map(router),
@@ -61,6 +63,12 @@ impl LlamaLayer {
             values,
         })
     }
+}
+
+/// Weights in one, where a kernel can bind so much.
+fn cat(parts: &[&Weight]) -> Option<Weight> {
+    let bytes: u64 = parts.iter().map(|part| part.bytes()).sum();
+    (bytes <= max_binding_bytes(&parts[0].device())).then(|| Weight::cat(parts))
 }
 
 fn low_rank(linear: &LoraLinear) -> Option<LowRank> {

@@ -214,7 +214,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::Device`] if the device fails.
-    pub fn next(&mut self) -> Result<TokenRead> {
+    pub fn step(&mut self) -> Result<TokenRead> {
         match &self.graph {
             Captured::Graph(graph) => {
                 // SAFETY: every buffer the recorded launches bind is owned by `self` (weights, cache, sampler state and
