@@ -136,8 +136,16 @@ const CARDS: [u64; 6] = [8, 12, 16, 24, 48, 80];
 
 /// The published config of LLaVA-1.5-7B; what it leaves out are the defaults of its parts.
 fn llava_7b() -> LlavaConfig {
-    let json = json!({ "model_type": "llava", "image_token_index": 32000,
-        "text_config": { "model_type": "llama", "vocab_size": 32064, "max_position_embeddings": 4096 },
+    llava(json!({ "model_type": "llama", "vocab_size": 32064, "max_position_embeddings": 4096 }))
+}
+
+fn llava_13b() -> LlavaConfig {
+    llava(json!({ "model_type": "llama", "vocab_size": 32064, "max_position_embeddings": 4096, "hidden_size": 5120,
+        "intermediate_size": 13824, "num_attention_heads": 40, "num_hidden_layers": 40 }))
+}
+
+fn llava(text: Value) -> LlavaConfig {
+    let json = json!({ "model_type": "llava", "image_token_index": 32000, "text_config": text,
         "vision_config": { "model_type": "clip_vision_model", "hidden_size": 1024, "image_size": 336,
             "intermediate_size": 4096, "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14 } });
     LlavaConfig::from_json(&json, None, None).unwrap()
@@ -214,13 +222,14 @@ fn the_memory_table_is_the_programs() {
     assert_eq!(found.len(), expected.len(), "{GUIDE}: more rows than\n{}", expected.join("\n"));
 }
 
-/// The README's figures for answering with LLaVA-1.5-7B.
+/// The README's figures for answering with LLaVA-1.5.
 #[test]
 fn the_readmes_memory_is_the_programs() {
-    let model = llava_7b();
-    let needs = |precision| gigabytes(MemoryEstimate::with_context(&model, precision, 2048).total());
-    let row = format!("| {} |", Precision::ALL.map(needs).join(" | "));
-    let text = read("README.md");
-    let line = text.lines().find(|line| line.starts_with("| LLaVA-1.5-7B |")).expect("a row for 7B");
-    assert!(line.contains(&row), "{line}\nexpected {row}");
+    for (name, model) in [("LLaVA-1.5-7B", llava_7b()), ("LLaVA-1.5-13B", llava_13b())] {
+        let needs = |precision| gigabytes(MemoryEstimate::with_context(&model, precision, 2048).total());
+        let row = format!("| {} |", Precision::ALL.map(needs).join(" | "));
+        let text = read("README.md");
+        let line = text.lines().find(|line| line.starts_with(&format!("| {name} |"))).expect("a row for the model");
+        assert!(line.contains(&row), "{line}\nexpected {row}");
+    }
 }

@@ -41,7 +41,7 @@ fn values_out_of_range_are_named_with_their_range() {
         ("--max-new-tokens", "-1", "--max-new-tokens"),
         ("--max-new-tokens", "many", "--max-new-tokens"),
         ("--seed", "4294967296", "--seed"),
-        ("--weights", "f8", "f32 or f16"),
+        ("--weights", "f8", "f32, f16, q8 or q4"),
         ("--image-aspect-ratio", "stretch", "pad"),
     ] {
         misused(hi().arg(format!("{flag}={value}")), &[flag, words]);

@@ -46,9 +46,8 @@ pub(super) struct Buffers {
     pub routing: CubeTensor,
     pub routing_stride: usize,
     pub experts: Option<usize>,
-    /// Stands where a kernel binds something it will not read; the second where it binds two.
-    pub none: CubeTensor,
-    pub none_too: CubeTensor,
+    /// Stand where a kernel binds what it will not read. A browser refuses to bind one buffer twice.
+    pub none: [CubeTensor; 4],
     splits: u32,
     /// Who computes products on this device.
     pub worker: DecodeWorker,
@@ -91,8 +90,7 @@ impl Buffers {
             routing: filled(like, &only.repeat(stack.layers.len())),
             routing_stride,
             experts: stack.experts(),
-            none: filled(like, &[0.0; 4]),
-            none_too: filled(like, &[0.0; 4]),
+            none: [(); 4].map(|()| filled(like, &[0.0; 4])),
             splits,
             worker,
         }
@@ -211,7 +209,8 @@ impl Layer {
     }
 
     fn attend(&self, buffers: &Buffers) {
-        let Buffers { x, middle, qkv, partial, attended, none, none_too, position, worker, .. } = buffers;
+        let Buffers { x, middle, qkv, partial, attended, none, position, worker, .. } = buffers;
+        let [none, none_2, none_3, none_4] = none;
         let params = in_wgsl::Params {
             d_model: self.qkv.columns,
             rows: self.qkv.rows,
@@ -223,7 +222,7 @@ impl Layer {
         };
         let lora = self.qkv_lora.as_ref();
         let a = lora.map_or(none, |lora| &lora.a);
-        let bindings = [x, &self.input_norm, &self.qkv.buffer, a, none, none, qkv, none_too];
+        let bindings = [x, &self.input_norm, &self.qkv.buffer, a, none_2, none_3, qkv, none_4];
         let workgroups = worker.workgroups(params.rows.div_ceil(4) + params.rank_1.div_ceil(4));
         launch(self.qkv.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
 
@@ -257,13 +256,14 @@ impl Layer {
             scale: lora.map_or(0.0, |lora| lora.scale),
         };
         let z = if alone { partial } else { attended };
-        let bindings = [z, &self.o_proj.buffer, x, lora.map_or(none, |lora| &lora.b), none_too, middle];
+        let bindings = [z, &self.o_proj.buffer, x, lora.map_or(none, |lora| &lora.b), none_2, middle];
         let workgroups = worker.workgroups(params.rows.div_ceil(4));
         launch(self.o_proj.variant(out_kernels(*worker)), &bindings, params.words(), workgroups);
     }
 
     fn mlp(&self, buffers: &Buffers, routing: &CubeTensor) {
         let Buffers { x, middle, gate_up, u, down, none, worker, .. } = buffers;
+        let [none, none_2, none_3, _] = none;
         let [gate, up, down_lora] = self.mlp_lora.each_ref().map(Option::as_ref);
         let rank = |pair: Option<&Pair>| pair.map_or(0, |pair| pair.rank);
         let scale = |pair: Option<&Pair>| pair.map_or(0.0, |pair| pair.scale);
@@ -277,8 +277,8 @@ impl Layer {
             gated: u32::from(self.gated),
             eps: self.eps,
         };
-        let (gate_a, up_a) = (gate.map_or(none, |pair| &pair.a), up.map_or(none, |pair| &pair.a));
-        let router = self.router.as_ref().unwrap_or(none);
+        let (gate_a, up_a) = (gate.map_or(none, |pair| &pair.a), up.map_or(none_2, |pair| &pair.a));
+        let router = self.router.as_ref().unwrap_or(none_3);
         let bindings = [middle, &self.mlp_norm, &self.gate_up.buffer, gate_a, up_a, router, gate_up, routing];
         let workgroups = worker.workgroups(params.rows.div_ceil(4) + (params.rank_1 + params.rank_2).div_ceil(4));
         launch(self.gate_up.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
@@ -287,7 +287,7 @@ impl Layer {
         let width = self.down_proj.columns;
         let params =
             swiglu_wgsl::Params { width, rank_1: rank(gate), rank_2: rank(up), experts, scale_1, scale_2 }.words();
-        let (gate_b, up_b) = (gate.map_or(none, |pair| &pair.b), up.map_or(none, |pair| &pair.b));
+        let (gate_b, up_b) = (gate.map_or(none, |pair| &pair.b), up.map_or(none_2, |pair| &pair.b));
         launch(&swiglu_wgsl::PLAIN, &[gate_up, gate_b, up_b, routing, u], params, per_element(width as usize));
 
         let params = out_wgsl::Params {

@@ -264,9 +264,8 @@ impl Decoder {
             gated: 0,
             eps: self.eps,
         };
-        let none = &buffers.none;
-        let (x, logits, routing) = (&buffers.x, &buffers.logits, &buffers.none_too);
-        let bindings = [x, &self.norm, &output.buffer, none, none, none, logits, routing];
+        let [a_1, a_2, router, routing] = &buffers.none;
+        let bindings = [&buffers.x, &self.norm, &output.buffer, a_1, a_2, router, &buffers.logits, routing];
         let workgroups = buffers.worker.workgroups(output.rows.div_ceil(4));
         launch(output.variant(in_kernels(buffers.worker)), &bindings, params.words(), workgroups);
         sample::launch_into(&buffers.logits, &self.seen, &self.rng, &buffers.token, self.params);
