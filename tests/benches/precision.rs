@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --workspace --profile dev --bench precision`. Perplexity is that of the answers (of every token for the
 //! random model, where only its ratio tells something); agreement is the share of these tokens for which the likeliest is
-//! the same as in f16. On the CPU, about five minutes.
+//! the same as in f16. On the CPU, some minutes.
 
 use std::path::{Path, PathBuf};
 

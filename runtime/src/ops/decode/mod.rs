@@ -200,8 +200,11 @@ impl Decoder {
         let prepared = client.graph_prepare().is_ok();
         self.launch_all(&token);
         self.graph = Captured::Never;
-        if prepared && client.start_capture().is_ok() {
-            self.launch_all(&self.buffers.token);
+        if prepared {
+            if client.start_capture().is_ok() {
+                self.launch_all(&self.buffers.token);
+            }
+            // Also where it was only prepared: the stream would stay held.
             match client.stop_capture() {
                 Ok(graph) => self.graph = Captured::Graph(graph),
                 Err(error) => log::warn!("decoding without a captured graph: {error:?}"),
