@@ -16,7 +16,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ScalarKind, TypeInner};
 
 /// At most this many switches a kernel, alternatives counted once: more would be a family of kernels in one file.
-const MAX_SWITCHES: usize = 2;
+const MAX_SWITCHES: usize = 3;
 
 /// What WebGPU offers without any optional feature: f16 storage through `unpack2x16float`, and nothing else naga gates.
 const WEB: Capabilities = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
@@ -304,6 +304,7 @@ fn element(module: &naga::Module, ty: naga::Handle<naga::Type>) -> String {
 
 fn scalar_name(scalar: naga::Scalar) -> &'static str {
     match scalar.kind {
+        ScalarKind::Float if scalar.width == 2 => "f16",
         ScalarKind::Float => "f32",
         ScalarKind::Sint => "i32",
         _ => "u32",

@@ -1,9 +1,11 @@
+#variants WHOLE_KEYS
 // One token's attention over the static cache, which it is appended to. Queries, keys and values come as W x and A x: the
 // wide half of their adapters is added here, queries and the new key are rotated, and key and value are written into the
 // cache. H query heads, G key/value heads, Dh head width (a multiple of 4, at most 256), C context, R rank, S splits.
 // One workgroup per (head, split): a split is an equal part of the keys, at most 1024 of them, with a softmax of its own;
-// `decode_combine.wgsl` joins the splits by their logarithmic sums. The workgroup whose split the new key falls into uses
-// its own copy of it: others may still be writing the cache.
+// `decode_combine.wgsl` joins the splits by their logarithmic sums. Eight threads share a key, so that neighbours read
+// neighbours; with WHOLE_KEYS one takes it by itself. The workgroup whose split the new key falls into uses its own copy
+// of it: others may still be writing the cache.
 // Source: Dao et al. 2023, "Flash-Decoding"; Su et al. 2021, arXiv 2104.09864.
 #import grid
 
@@ -38,6 +40,12 @@ var<workgroup> new_key: array<vec4<f32>, 64>;
 var<workgroup> new_value: array<vec4<f32>, 64>;
 var<workgroup> weights: array<f32, MAX_SPLIT>;
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
+#ifdef WHOLE_KEYS
+#else
+// Threads that share a key, and the shares of as many keys as there are threads.
+const LANES = 8u;
+var<workgroup> products: array<f32, 512>; // [WORKGROUP, LANES]
+#endif
 
 #import total
 #import bounded
@@ -77,6 +85,22 @@ fn rotated(d: u32, at: u32) -> f32 {
 fn rotated_quad(quad: u32, at: u32) -> vec4<f32> {
     let d = 4u * quad;
     return vec4<f32>(rotated(d, at), rotated(d + 1u, at), rotated(d + 2u, at), rotated(d + 3u, at));
+}
+
+// The query against every lanes-th four of a key, from `lane` on.
+fn product(lane: u32, lanes: u32, key: u32, kv_head: u32, quads: u32, new_at: u32) -> f32 {
+    var sum = vec4<f32>();
+    if (key == new_at) {
+        for (var quad = lane; quad < quads; quad += lanes) {
+            sum += query[quad] * new_key[quad];
+        }
+    } else {
+        let base = (key * params.kv_heads + kv_head) * quads;
+        for (var quad = lane; quad < quads; quad += lanes) {
+            sum += query[quad] * keys[base + quad];
+        }
+    }
+    return dot(sum, vec4<f32>(1.0));
 }
 
 @compute @workgroup_size(64)
@@ -135,22 +159,31 @@ fn main(
     workgroupBarrier();
 
     var largest = LOWEST;
+#ifdef WHOLE_KEYS
     for (var key = first + thread; key < last; key += WORKGROUP) {
-        var products = vec4<f32>();
-        if (key == new_at) {
-            for (var quad = 0u; quad < quads; quad++) {
-                products += query[quad] * new_key[quad];
-            }
-        } else {
-            let base = (key * params.kv_heads + kv_head) * quads;
-            for (var quad = 0u; quad < quads; quad++) {
-                products += query[quad] * keys[base + quad];
-            }
-        }
-        let score = dot(products, vec4<f32>(1.0));
+        let score = product(0u, 1u, key, kv_head, quads, new_at);
         weights[key - first] = score;
         largest = max(largest, score);
     }
+#else
+    for (var key_0 = first; key_0 < last; key_0 += WORKGROUP) {
+        for (var i = 0u; i < LANES; i++) {
+            let at = i * WORKGROUP + thread;
+            // A key beyond the split repeats its last: its score is not used.
+            products[at] = product(thread % LANES, LANES, min(key_0 + at / LANES, last - 1u), kv_head, quads, new_at);
+        }
+        workgroupBarrier();
+        if (key_0 + thread < last) {
+            var score = 0.0;
+            for (var lane = 0u; lane < LANES; lane++) {
+                score += products[LANES * thread + lane];
+            }
+            weights[key_0 - first + thread] = score;
+            largest = max(largest, score);
+        }
+        workgroupBarrier();
+    }
+#endif
     let top = workgroup_largest(thread, largest);
     var sum = 0.0;
     for (var key = thread; key < last - first; key += WORKGROUP) {

@@ -1,23 +1,20 @@
 #variants W_F16|W_Q8|W_Q4 ALONE
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
-// D model width, N rows of W, E experts (1: no router), R1 and R2 ranks of two adapters. One workgroup per 4 rows of W,
-// then one per 4 rows of A (with ALONE one thread); each of these decides for itself, so that nobody waits for a decision. The norm's factor is
-// common to all columns: it is summed on the way, and multiplied in at the end.
+// D model width, N rows of W, E experts (1: no router), R1 and R2 ranks of two adapters. One workgroup per ROWS rows of A,
+// each of which decides for itself, so that nobody waits for a decision; then one per ROWS rows of W (with ALONE one
+// thread). The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
+// end.
 // routing: the E probabilities, the expert, and the factor on its output.
 // Sources: `rms_norm.wgsl`, `router_top1.wgsl`, `lora_vec.wgsl`, in one.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [D]
 @group(0) @binding(1) var<storage, read_write> norm: array<vec4<f32>>; // [D]
-#ifdef W_Q8 W_Q4
+#ifdef W_F16 W_Q8 W_Q4
 @group(0) @binding(2) var<storage, read_write> weight: array<vec4<u32>>; // [N, D], packed
 #else
-#ifdef W_F16
-@group(0) @binding(2) var<storage, read_write> weight: array<vec2<u32>>; // [N, D], packed
-#else
 @group(0) @binding(2) var<storage, read_write> weight: array<vec4<f32>>; // [N, D]
-#endif
 #endif
 @group(0) @binding(3) var<storage, read_write> a_1: array<vec4<f32>>; // [E, R1, D]
 @group(0) @binding(4) var<storage, read_write> a_2: array<vec4<f32>>; // [E, R2, D]
@@ -38,12 +35,16 @@ struct Params {
 
 const MAX_EXPERTS = 64u;
 
+// Of the elements that this lane has taken.
+var<private> squares: f32;
+
 fn z(quad: u32) -> vec4<f32> {
-    return x[quad] * norm[quad];
+    let value = x[quad];
+    squares += dot(value, value);
+    return value * norm[quad];
 }
 
 #import rows
-#import total
 #import bounded
 
 #ifdef ALONE
@@ -58,22 +59,24 @@ fn factor(squares: f32) -> f32 {
 }
 
 // The expert, and the routing written down by the first of those who decide.
-fn decide(lane: u32, scale: f32, experts: u32, writes: bool) -> u32 {
+fn decide(lane: u32, experts: u32, writes: bool) -> u32 {
     let quads = params.d_model / 4u;
     for (var first = 0u; first < experts; first += ROWS) {
-        var sums = vec4<f32>();
+        var sums: Sums;
+        squares = 0.0;
         for (var quad = lane; quad < quads; quad += LANES) {
             let value = z(quad);
             for (var i = 0u; i < ROWS; i++) {
                 let expert = min(first + i, experts - 1u);
-                sums[i] += dot(router[expert * quads + quad], value);
+                sums[i / 4u][i % 4u] += dot(router[expert * quads + quad], value);
             }
         }
-        let total = workgroup_total(lane, sums);
+        let total = row_totals(lane, sums, squares);
+        let scale = factor(total.other);
         for (var i = lane; i < min(ROWS, experts - first); i += LANES) {
             let expert = first + i;
             let bias = router[experts * quads + expert / 4u][expert % 4u];
-            logits[expert] = scale * total[i] + bias;
+            logits[expert] = scale * total.rows[i / 4u][i % 4u] + bias;
         }
     }
 #ifdef ALONE
@@ -117,7 +120,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let adapter_rows = params.rank_1 + params.rank_2;
-    let groups = (params.rows + ROWS - 1u) / ROWS;
+    let adapter_groups = (adapter_rows + ROWS - 1u) / ROWS;
 #ifdef ALONE
     let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
     let lane = 0u;
@@ -126,38 +129,36 @@ fn main(
     let lane = thread;
 #endif
     // Uniform where threads meet: depends on the workgroup alone, as all that follows.
-    if (index >= groups + (adapter_rows + ROWS - 1u) / ROWS) {
+    if (index >= adapter_groups + (params.rows + ROWS - 1u) / ROWS) {
         return;
     }
-    let quads = bounded(params.d_model / 4u, arrayLength(&x));
-    var squares = 0.0;
-    for (var quad = lane; quad < quads; quad += LANES) {
-        squares += dot(x[quad], x[quad]);
-    }
-    let scale = factor(workgroup_total(lane, vec4<f32>(squares)).x);
-    var first = ROWS * index;
-    var end = params.rows;
-    var sums = vec4<f32>();
-    if (index < groups) {
-        sums = rows_share(lane, first, params.rows, params.d_model);
-    } else {
+    var first = 0u;
+    var end = 0u;
+    var sums: Sums;
+    if (index < adapter_groups) {
         var expert = 0u;
         let experts = bounded(params.experts, arrayLength(&routing));
         if (experts > 1u) {
-            expert = decide(lane, scale, experts, index == groups);
+            expert = decide(lane, experts, index == 0u);
         }
-        let row = ROWS * (index - groups);
-        for (var quad = lane; quad < quads; quad += LANES) {
+        let row = ROWS * index;
+        squares = 0.0;
+        for (var quad = lane; quad < bounded(params.d_model / 4u, arrayLength(&x)); quad += LANES) {
             let value = z(quad);
             for (var i = 0u; i < ROWS; i++) {
-                sums[i] += dot(adapter_row(expert, min(row + i, adapter_rows - 1u), quad), value);
+                sums[i / 4u][i % 4u] += dot(adapter_row(expert, min(row + i, adapter_rows - 1u), quad), value);
             }
         }
         first = params.rows + row;
         end = params.rows + adapter_rows;
+    } else {
+        first = ROWS * (index - adapter_groups);
+        end = params.rows;
+        sums = rows_share(lane, first, params.rows, params.d_model);
     }
-    let total = workgroup_total(lane, sums);
+    let total = row_totals(lane, sums, squares);
+    let scale = factor(total.other);
     for (var i = lane; i < min(ROWS, end - first); i += LANES) {
-        y[first + i] = scale * total[i];
+        y[first + i] = scale * total.rows[i / 4u][i % 4u];
     }
 }

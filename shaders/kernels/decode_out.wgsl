@@ -2,19 +2,15 @@
 // One token out of a part of a layer: y = base + W z, base the residual stream, plus the adapter. Either its wide half is
 // added here, y += scale B h, with h behind z (MODE_ADD), or its narrow half h = A_e z is put behind y, for
 // `decode_add.wgsl` to add (MODE_DOWN).
-// K columns and N rows of W, R rank, E experts. One workgroup (with ALONE one thread) per 4 rows of
-// W, then one per 4 rows of A.
+// K columns and N rows of W, R rank, E experts. One workgroup (with ALONE one thread) per ROWS rows of A, then one per ROWS
+// rows of W.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> input: array<vec4<f32>>; // [K], then [R] for MODE_ADD
-#ifdef W_Q8 W_Q4
+#ifdef W_F16 W_Q8 W_Q4
 @group(0) @binding(1) var<storage, read_write> weight: array<vec4<u32>>; // [N, K], packed
 #else
-#ifdef W_F16
-@group(0) @binding(1) var<storage, read_write> weight: array<vec2<u32>>; // [N, K], packed
-#else
 @group(0) @binding(1) var<storage, read_write> weight: array<vec4<f32>>; // [N, K]
-#endif
 #endif
 @group(0) @binding(2) var<storage, read_write> base: array<f32>; // [N]
 @group(0) @binding(3) var<storage, read_write> adapter: array<f32>; // MODE_ADD: B [N, R]; MODE_DOWN: A [E, R, K]
@@ -39,21 +35,8 @@ fn z(quad: u32) -> vec4<f32> {
 }
 
 #import rows
-#import total
 #import bounded
 #import routed
-
-// The adapter's part of output `row`.
-fn added(row: u32) -> f32 {
-    var sum = 0.0;
-    if (bounded(params.mode, arrayLength(&y)) == MODE_ADD) {
-        for (var j = 0u; j < bounded(params.rank, arrayLength(&adapter)); j++) {
-            let k = params.in_features + j;
-            sum += adapter[row * params.rank + j] * input[k / 4u][k % 4u];
-        }
-    }
-    return params.scale * sum;
-}
 
 @compute @workgroup_size(64)
 fn main(
@@ -61,7 +44,9 @@ fn main(
     @builtin(num_workgroups) count: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let groups = (params.rows + ROWS - 1u) / ROWS;
+    let rank = bounded(params.rank, arrayLength(&adapter));
+    let narrow = params.mode == MODE_DOWN;
+    let adapter_groups = select(0u, (params.rank + ROWS - 1u) / ROWS, narrow);
 #ifdef ALONE
     let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
     let lane = 0u;
@@ -70,29 +55,40 @@ fn main(
     let lane = thread;
 #endif
     // Uniform where threads meet: depends on the workgroup and the parameters alone, as all that follows.
-    if (index >= groups + select(0u, (params.rank + ROWS - 1u) / ROWS, params.mode == MODE_DOWN)) {
+    if (index >= adapter_groups + (params.rows + ROWS - 1u) / ROWS) {
         return;
     }
-    if (index < groups) {
+    if (index < adapter_groups) {
         let first = ROWS * index;
-        let total = workgroup_total(lane, rows_share(lane, first, params.rows, params.in_features));
-        for (var i = lane; i < min(ROWS, params.rows - first); i += LANES) {
-            let row = first + i;
-            y[row] = base[row] + total[i] + added(row);
+        let rows = routed_expert() * params.rank;
+        var sums: Sums;
+        for (var quad = lane; quad < params.in_features / 4u; quad += LANES) {
+            for (var i = 0u; i < ROWS; i++) {
+                let at = (rows + min(first + i, params.rank - 1u)) * params.in_features + 4u * quad;
+                let a = vec4<f32>(adapter[at], adapter[at + 1u], adapter[at + 2u], adapter[at + 3u]);
+                sums[i / 4u][i % 4u] += dot(a, input[quad]);
+            }
+        }
+        let total = row_totals(lane, sums, 0.0);
+        for (var i = lane; i < min(ROWS, params.rank - first); i += LANES) {
+            y[params.rows + first + i] = total.rows[i / 4u][i % 4u];
         }
         return;
     }
-    let first = ROWS * (index - groups);
-    let rows = routed_expert() * params.rank;
-    var sums = vec4<f32>();
-    for (var quad = lane; quad < params.in_features / 4u; quad += LANES) {
-        for (var i = 0u; i < ROWS; i++) {
-            let at = (rows + min(first + i, params.rank - 1u)) * params.in_features + 4u * quad;
-            sums[i] += dot(vec4<f32>(adapter[at], adapter[at + 1u], adapter[at + 2u], adapter[at + 3u]), input[quad]);
+    let first = ROWS * (index - adapter_groups);
+    var sums = rows_share(lane, first, params.rows, params.in_features);
+    if (!narrow) {
+        for (var j = lane; j < rank; j += LANES) {
+            let k = params.in_features + j;
+            let h = params.scale * input[k / 4u][k % 4u];
+            for (var i = 0u; i < ROWS; i++) {
+                let row = min(first + i, params.rows - 1u);
+                sums[i / 4u][i % 4u] += adapter[row * params.rank + j] * h;
+            }
         }
     }
-    let total = workgroup_total(lane, sums);
-    for (var i = lane; i < min(ROWS, params.rank - first); i += LANES) {
-        y[params.rows + first + i] = total[i];
+    let total = row_totals(lane, sums, 0.0);
+    for (var i = lane; i < min(ROWS, params.rows - first); i += LANES) {
+        y[first + i] = base[first + i] + total.rows[i / 4u][i % 4u];
     }
 }

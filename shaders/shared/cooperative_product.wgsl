@@ -1,109 +1,175 @@
-// A tile of a matrix product on matrix units: 64 x 64 elements by 128 threads. Both factors are staged as f16 in workgroup
-// memory, DEPTH of the contracted dimension at a time; sums are f32. The tile is four pieces of 32 x 32, each a subgroup's.
-// The size of a subgroup is not promised, so subgroups take pieces in turns until none is left: one turn with subgroups
-// of 32, more with wider ones; narrower ones share a piece and each compute and store all of it, for matrices want
-// uniform control flow.
-// The kernel defines left_block, right_block, store_quad (see the factors_ files) and left_scale, a power of two that the
-// left factor is multiplied by on its way to f16 and the sums divided by. What f16 cannot hold is clamped to its largest.
+// A tile of a matrix product on matrix units: 8 x 8 matrices by 256 threads, which is 128 x 128 elements, or 64 x 64 with
+// matrices of 8 x 8. Both factors are staged as f16 in workgroup memory, DEPTH of the contracted dimension at a time; sums
+// are f32. The next step's factors are read before this one's products, so that their latency hides behind them.
+// The tile is eight pieces of 4 x 2 matrices, each a subgroup's. The size of a subgroup is not promised, so subgroups take
+// pieces in turns until none is left: one turn with subgroups of 32, more with wider ones; narrower ones share a piece and
+// each compute and store all of it, for matrices want uniform control flow.
+// The kernel defines left_quad(line, k) and right_half(line, k), four elements from there on that are neighbours in memory:
+// lines where LEFT_BY_DEPTH or RIGHT_BY_DEPTH is true, else contracted indices; store_quad; and left_scale, a power of two
+// that the left factor is multiplied by on its way to f16 and the sums divided by.
+#import halves
 #ifdef SIZE_16
 alias MatrixA = coop_mat16x16<f16, A>;
 alias MatrixB = coop_mat16x16<f16, B>;
 alias MatrixC = coop_mat16x16<f32, C>;
 const SIZE = 16u;
-const ACROSS = 2u; // matrices across a piece
 #else
 alias MatrixA = coop_mat8x8<f16, A>;
 alias MatrixB = coop_mat8x8<f16, B>;
 alias MatrixC = coop_mat8x8<f32, C>;
 const SIZE = 8u;
-const ACROSS = 4u;
 #endif
-const TILE_LINES = 64u;
-const PIECE = 32u;
-const PIECES = 4u;
+const TILE_LINES = 8u * SIZE;
+const PIECES = 8u;
 const DEPTH = 32u;
-const THREADS = 128u;
-const F16_LARGEST = 65504.0;
+const THREADS = 256u;
+// Quads of a tile, by thread.
+const QUADS = TILE_LINES * DEPTH / 4u / THREADS;
+// Quads from one line to the next, or from one contracted index to the next; two more than there are, so that neighbouring
+// lines begin in other banks.
+const LINE_STRIDE = DEPTH / 4u + 2u;
+const DEPTH_STRIDE = TILE_LINES / 4u + 2u;
+// Room for either order.
+const TILE_QUADS = max(TILE_LINES * LINE_STRIDE, DEPTH * DEPTH_STRIDE);
+const MATRIX_QUADS = SIZE * SIZE / 4u;
 
-var<workgroup> left_tile: array<f16, 2048>; // [DEPTH, TILE_LINES]
-var<workgroup> right_tile: array<f16, 2048>; // [DEPTH, TILE_LINES]
-var<workgroup> sums_tile: array<f32, 4096>; // [TILE_LINES, TILE_LINES]
+var<workgroup> left_tile: array<vec4<f16>, TILE_QUADS>;
+var<workgroup> right_tile: array<vec4<f16>, TILE_QUADS>;
+var<workgroup> patches: array<vec4<f32>, PIECES * MATRIX_QUADS>; // a matrix of each piece
 
-// Stages lines from row_0 and column_0 on and DEPTH of the contracted dimension from k0 on; zeros beyond it.
-fn stage(thread: u32, row_0: u32, column_0: u32, k0: u32, depth: u32, scale: f32) {
-    // Four neighbouring threads read 16 neighbouring k.
-    for (var slot = thread; slot < TILE_LINES / 4u * (DEPTH / 4u); slot += THREADS) {
-        let k = (slot % (DEPTH / 4u)) * 4u;
-        let line = (slot / (DEPTH / 4u)) * 4u;
-        var left = mat4x4<f32>();
-        var right = mat4x4<f32>();
-        if (k0 + k < depth) {
-            left = left_block(row_0 + line, k0 + k);
-            right = right_block(column_0 + line, k0 + k);
-        }
-        for (var i = 0u; i < 4u; i++) {
-            let from_left = clamp(scale * left[i], vec4<f32>(-F16_LARGEST), vec4<f32>(F16_LARGEST));
-            let from_right = clamp(right[i], vec4<f32>(-F16_LARGEST), vec4<f32>(F16_LARGEST));
-            let at = (k + i) * TILE_LINES + line;
-            for (var j = 0u; j < 4u; j++) {
-                left_tile[at + j] = f16(from_left[j]);
-                right_tile[at + j] = f16(from_right[j]);
-            }
-        }
+// Line and contracted index of a thread's quad, within the tile.
+fn place(slot: u32, by_depth: bool) -> vec2<u32> {
+    if (by_depth) {
+        return vec2<u32>((slot % (TILE_LINES / 4u)) * 4u, slot / (TILE_LINES / 4u));
+    }
+    return vec2<u32>(slot / (DEPTH / 4u), (slot % (DEPTH / 4u)) * 4u);
+}
+
+// Where it is staged.
+fn address(slot: u32, by_depth: bool) -> u32 {
+    if (by_depth) {
+        return (slot / (TILE_LINES / 4u)) * DEPTH_STRIDE + slot % (TILE_LINES / 4u);
+    }
+    return (slot / (DEPTH / 4u)) * LINE_STRIDE + slot % (DEPTH / 4u);
+}
+
+// The quads that a thread stages next; zeros beyond the contracted dimension.
+fn next_left(slot: u32, line_0: u32, k0: u32, depth: u32, scale: f32) -> vec4<f16> {
+    let at = vec2<u32>(line_0, k0) + place(slot, LEFT_BY_DEPTH);
+    if (at.y >= depth) {
+        return vec4<f16>();
+    }
+    return half(scale * left_quad(at.x, at.y));
+}
+
+fn next_right(slot: u32, line_0: u32, k0: u32, depth: u32) -> vec4<f16> {
+    let at = vec2<u32>(line_0, k0) + place(slot, RIGHT_BY_DEPTH);
+    if (at.y >= depth) {
+        return vec4<f16>();
+    }
+    return right_half(at.x, at.y);
+}
+
+fn left_matrix(line: u32, k: u32) -> MatrixA {
+    if (LEFT_BY_DEPTH) {
+        return coopLoad<MatrixA>(&left_tile[k * DEPTH_STRIDE + line / 4u], DEPTH_STRIDE);
+    }
+    return coopLoadT<MatrixA>(&left_tile[line * LINE_STRIDE + k / 4u], LINE_STRIDE);
+}
+
+fn right_matrix(line: u32, k: u32) -> MatrixB {
+    if (RIGHT_BY_DEPTH) {
+        return coopLoadT<MatrixB>(&right_tile[k * DEPTH_STRIDE + line / 4u], DEPTH_STRIDE);
+    }
+    return coopLoad<MatrixB>(&right_tile[line * LINE_STRIDE + k / 4u], LINE_STRIDE);
+}
+
+// Stores a matrix of every piece of this turn, `row` and `column` matrices into it.
+fn store(
+    thread: u32,
+    turn: u32,
+    slot: u32,
+    slots: u32,
+    first: vec2<u32>,
+    row: u32,
+    column: u32,
+    sums: MatrixC,
+    scale: f32,
+) {
+    workgroupBarrier();
+    coopStoreT(sums, &patches[slot * MATRIX_QUADS], SIZE / 4u);
+    workgroupBarrier();
+    for (var at = thread; at < slots * MATRIX_QUADS; at += THREADS) {
+        let piece = (turn + at / MATRIX_QUADS) % PIECES;
+        let quad = at % MATRIX_QUADS;
+        let line = ((piece / 4u) * 4u + row) * SIZE + quad / (SIZE / 4u);
+        let neighbour = ((piece % 4u) * 2u + column) * SIZE + (quad % (SIZE / 4u)) * 4u;
+        store_quad(first.x + line, first.y + neighbour, patches[at] / scale);
     }
 }
 
 // The tile number `tile` of a product of `rows` x `columns`, contracted over `depth`. Barriers stand in loops over
 // `depth` and the number of subgroups, which are the same in all threads.
-fn cooperative_product(
-    tile: u32,
-    thread: u32,
-    subgroup: u32,
-    subgroups: u32,
-    rows: u32,
-    columns: u32,
-    depth: u32,
-) {
-    let tiles = (columns + TILE_LINES - 1u) / TILE_LINES;
-    let row_0 = (tile / tiles) * TILE_LINES;
-    let column_0 = (tile % tiles) * TILE_LINES;
+fn cooperative_product(tile: u32, thread: u32, subgroup: u32, subgroups: u32, rows: u32, columns: u32, depth: u32) {
+    // Neighbouring tiles share their columns, of which there are many: what one reads the next finds in the cache.
+    let tiles = (rows + TILE_LINES - 1u) / TILE_LINES;
+    let first = TILE_LINES * vec2<u32>(tile % tiles, tile / tiles);
     let scale = left_scale();
+    let slots = min(subgroups, PIECES);
+    let slot = subgroup % PIECES;
     for (var turn = 0u; turn < PIECES; turn += subgroups) {
-        let piece = (turn + subgroup) % PIECES;
-        let piece_row = (piece / 2u) * PIECE;
-        let piece_column = (piece % 2u) * PIECE;
-        var sums: array<MatrixC, ACROSS * ACROSS>;
-        for (var i = 0u; i < ACROSS * ACROSS; i++) {
-            sums[i] = MatrixC();
+        let piece = (turn + slot) % PIECES;
+        let left_line = (piece / 4u) * 4u * SIZE;
+        let right_line = (piece % 4u) * 2u * SIZE;
+        var sums_00 = MatrixC();
+        var sums_01 = MatrixC();
+        var sums_10 = MatrixC();
+        var sums_11 = MatrixC();
+        var sums_20 = MatrixC();
+        var sums_21 = MatrixC();
+        var sums_30 = MatrixC();
+        var sums_31 = MatrixC();
+        var left: array<vec4<f16>, QUADS>;
+        var right: array<vec4<f16>, QUADS>;
+        for (var i = 0u; i < QUADS; i++) {
+            left[i] = next_left(thread + i * THREADS, first.x, 0u, depth, scale);
+            right[i] = next_right(thread + i * THREADS, first.y, 0u, depth);
         }
         for (var k0 = 0u; k0 < depth; k0 += DEPTH) {
-            stage(thread, row_0, column_0, k0, depth, scale);
+            for (var i = 0u; i < QUADS; i++) {
+                left_tile[address(thread + i * THREADS, LEFT_BY_DEPTH)] = left[i];
+                right_tile[address(thread + i * THREADS, RIGHT_BY_DEPTH)] = right[i];
+            }
             workgroupBarrier();
+            for (var i = 0u; i < QUADS; i++) {
+                left[i] = next_left(thread + i * THREADS, first.x, k0 + DEPTH, depth, scale);
+                right[i] = next_right(thread + i * THREADS, first.y, k0 + DEPTH, depth);
+            }
             for (var k = 0u; k < DEPTH; k += SIZE) {
-                for (var i = 0u; i < ACROSS; i++) {
-                    let left = coopLoad<MatrixA>(&left_tile[k * TILE_LINES + piece_row + i * SIZE], TILE_LINES);
-                    for (var j = 0u; j < ACROSS; j++) {
-                        let right =
-                            coopLoadT<MatrixB>(&right_tile[k * TILE_LINES + piece_column + j * SIZE], TILE_LINES);
-                        sums[i * ACROSS + j] = coopMultiplyAdd(left, right, sums[i * ACROSS + j]);
-                    }
-                }
+                let right_0 = right_matrix(right_line, k);
+                let right_1 = right_matrix(right_line + SIZE, k);
+                let left_0 = left_matrix(left_line, k);
+                sums_00 = coopMultiplyAdd(left_0, right_0, sums_00);
+                sums_01 = coopMultiplyAdd(left_0, right_1, sums_01);
+                let left_1 = left_matrix(left_line + SIZE, k);
+                sums_10 = coopMultiplyAdd(left_1, right_0, sums_10);
+                sums_11 = coopMultiplyAdd(left_1, right_1, sums_11);
+                let left_2 = left_matrix(left_line + 2u * SIZE, k);
+                sums_20 = coopMultiplyAdd(left_2, right_0, sums_20);
+                sums_21 = coopMultiplyAdd(left_2, right_1, sums_21);
+                let left_3 = left_matrix(left_line + 3u * SIZE, k);
+                sums_30 = coopMultiplyAdd(left_3, right_0, sums_30);
+                sums_31 = coopMultiplyAdd(left_3, right_1, sums_31);
             }
             workgroupBarrier();
         }
-        for (var i = 0u; i < ACROSS; i++) {
-            for (var j = 0u; j < ACROSS; j++) {
-                let at = (piece_row + i * SIZE) * TILE_LINES + piece_column + j * SIZE;
-                coopStoreT(sums[i * ACROSS + j], &sums_tile[at], TILE_LINES);
-            }
-        }
-    }
-    workgroupBarrier();
-    for (var slot = thread; slot < TILE_LINES * TILE_LINES / 4u; slot += THREADS) {
-        let line = slot / (TILE_LINES / 4u);
-        let quad = (slot % (TILE_LINES / 4u)) * 4u;
-        let at = line * TILE_LINES + quad;
-        let sums = vec4<f32>(sums_tile[at], sums_tile[at + 1u], sums_tile[at + 2u], sums_tile[at + 3u]);
-        store_quad(row_0 + line, column_0 + quad, sums / scale);
+        store(thread, turn, slot, slots, first, 0u, 0u, sums_00, scale);
+        store(thread, turn, slot, slots, first, 0u, 1u, sums_01, scale);
+        store(thread, turn, slot, slots, first, 1u, 0u, sums_10, scale);
+        store(thread, turn, slot, slots, first, 1u, 1u, sums_11, scale);
+        store(thread, turn, slot, slots, first, 2u, 0u, sums_20, scale);
+        store(thread, turn, slot, slots, first, 2u, 1u, sums_21, scale);
+        store(thread, turn, slot, slots, first, 3u, 0u, sums_30, scale);
+        store(thread, turn, slot, slots, first, 3u, 1u, sums_31, scale);
     }
 }

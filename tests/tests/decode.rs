@@ -31,6 +31,9 @@ const WIDE: Shape =
     Shape { d_model: 64, ffn: 96, heads: 4, kv_heads: 2, head_dim: 16, vocab: 131, context: 2048, tied: false };
 /// Rows that q8 and q4 have no form for, a head that is no power of two, one split.
 const ODD: Shape =
+    Shape { d_model: 40, ffn: 56, heads: 4, kv_heads: 4, head_dim: 12, vocab: 70, context: 200, tied: true };
+/// Rows that f16 has no form for either, here.
+const FOURS: Shape =
     Shape { d_model: 36, ffn: 52, heads: 3, kv_heads: 3, head_dim: 12, vocab: 70, context: 200, tied: true };
 /// More columns than a workgroup's threads take at once.
 const DEEP: Shape =
@@ -177,6 +180,10 @@ fn every_precision_without_adapters() {
             compare(&format!("{name} in {precision}"), &load(shape, precision, &device), prompt, 6, DRAWN);
         }
     }
+    compare("in fours", &load(&FOURS, Precision::F32, &device), 7, 6, DRAWN);
+    let model = load(&FOURS, Precision::F16, &device);
+    let stack = model.text.decode_stack(&mut model.kv_cache(64)).unwrap();
+    assert!(!stack.fits(), "f16 is read in eights");
 }
 
 #[test]

@@ -271,6 +271,9 @@ pub struct BenchArgs {
     /// Also measure, in turn: burn's own operations, experts against LoRA, plain kernels against fast ones
     #[arg(long)]
     pub compare: bool,
+    /// Also list each phase's kernels by their time on the device, one after the other
+    #[arg(long)]
+    pub kernel_times: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

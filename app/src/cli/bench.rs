@@ -4,8 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use mole_runtime::bench::{BenchModel, BenchReport, Clock, Comparisons, Settings, Shape, Weights, is_real_gpu, run};
-use mole_runtime::device::ComputeDevice;
+use mole_runtime::bench::{
+    BenchModel, BenchReport, Clock, Comparisons, KernelTimes, PhaseReport, Settings, Shape, Weights, is_real_gpu, run,
+};
+use mole_runtime::device::{ComputeDevice, KernelTime};
 use mole_runtime::model::{LlavaConfig, Precision, gigabytes};
 use mole_runtime::weights::{Checkpoint, ModelFiles};
 use serde_json::Value;
@@ -36,6 +38,9 @@ pub fn measure(shared: &Shared, args: &BenchArgs) -> anyhow::Result<ExitCode> {
     }
     if args.compare {
         settings.compare = Comparisons::Measured;
+    }
+    if args.kernel_times {
+        settings.kernel_times = KernelTimes::Measured;
     }
     let report = run(&device, &model, &settings, &mut |note| eprintln!("bench: {note}"))?;
     let mut out = std::io::stdout().lock();
@@ -152,6 +157,9 @@ fn print(report: &BenchReport, out: &mut impl Write) -> std::io::Result<()> {
     let by_wall = report.results.iter().any(|phase| phase.time.clock == Clock::Wall);
     let clock = if by_wall { "the wall clock, around a wait for the device" } else { "the device's timestamps" };
     writeln!(out, "times are by {clock}")?;
+    for phase in report.results.iter().filter(|phase| !phase.kernel_times.is_empty()) {
+        print_kernels(phase, out)?;
+    }
     if !report.compare.is_empty() {
         writeln!(out, "\ntimes compared: burn's own operations over ours, or one over the other")?;
     }
@@ -160,6 +168,26 @@ fn print(report: &BenchReport, out: &mut impl Write) -> std::io::Result<()> {
     }
     for refusal in &report.refused {
         writeln!(out, "{} is left out: {}", refusal.name.name(), refusal.reason)?;
+    }
+    Ok(())
+}
+
+/// The kernels of a phase, the longest first, down to a hundredth of all.
+fn print_kernels(phase: &PhaseReport, out: &mut impl Write) -> std::io::Result<()> {
+    let all: f64 = phase.kernel_times.iter().map(|time| time.seconds).sum();
+    writeln!(out, "\n{}, kernel by kernel: {:.3} ms", phase.name.name(), 1e3 * all)?;
+    writeln!(out, "{:>7} {:>11} {:>9} {:>11}  kernel", "share", "ms", "launches", "workgroups")?;
+    let some = phase.kernel_times.iter().take_while(|time| time.seconds >= 0.01 * all);
+    for KernelTime { kernel, workgroups, launches, seconds } in some {
+        let workgroups = workgroups.map_or(String::new(), |workgroups| workgroups.to_string());
+        // A type's path, shortened to its last words.
+        let kernel = kernel.split(['<', ' ']).next().unwrap_or_default().rsplit("::").next().unwrap_or_default();
+        writeln!(
+            out,
+            "{:>6.1}% {:>11.3} {launches:>9} {workgroups:>11}  {kernel}",
+            100.0 * seconds / all,
+            1e3 * seconds
+        )?;
     }
     Ok(())
 }

@@ -103,6 +103,8 @@ pub struct Settings {
     pub phases: Vec<Phase>,
     /// Whether ratios are measured too.
     pub compare: Comparisons,
+    /// Whether each kernel's time is measured too.
+    pub kernel_times: KernelTimes,
 }
 
 /// Whether ratios are measured too.
@@ -114,12 +116,22 @@ pub enum Comparisons {
     LeftOut,
 }
 
+/// Whether each kernel's time is measured too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelTimes {
+    /// It is.
+    Measured,
+    /// It is not.
+    LeftOut,
+}
+
 impl Settings {
     /// As many rounds and steps as a device of this kind does in reasonable time.
     pub fn usual(device: AdapterKind) -> Self {
         let (steps, rounds) = if is_real_gpu(device) { (32, 7) } else { (4, 3) };
         let (phases, compare) = (Phase::ALL.to_vec(), Comparisons::LeftOut);
-        Self { prompt: 512, context: 512, steps, rounds, phases, compare }
+        let kernel_times = KernelTimes::LeftOut;
+        Self { prompt: 512, context: 512, steps, rounds, phases, compare, kernel_times }
     }
 
     fn measures(&self, phase: Phase) -> bool {

@@ -3,8 +3,8 @@
 use super::report::{Bound, PhaseReport};
 use super::rounds::{Sample, median, repeat};
 use super::work::{Replies, Training, pixels, supervised};
-use super::{AdapterShape, Cost, Costs, Phase, Settings};
-use crate::device::{ComputeDevice, Elapsed, count_dispatches};
+use super::{AdapterShape, Cost, Costs, KernelTimes, Phase, Settings};
+use crate::device::{ComputeDevice, Elapsed, KernelTime, count_dispatches, time_kernels};
 use crate::error::Result;
 use crate::model::{Llava, PREFILL_CHUNK, Precision};
 
@@ -52,8 +52,10 @@ struct Launches {
     /// Of the same with one layer less, where there is more than one.
     one_layer_less: Option<u64>,
     layers: usize,
-    /// Seconds for each launch.
+    /// The host's seconds for all of them.
     encoding: f64,
+    /// Kernel by kernel, where that is asked for.
+    kernel_times: Vec<KernelTime>,
 }
 
 /// What repeated rounds of a phase took.
@@ -103,19 +105,20 @@ impl Bench<'_> {
         let timed = self.timed(|| replies.decode(self.device, context, steps))?;
         let timed = Timed { time: timed.time.each(steps), ..timed };
         // The pass that ends the prompt and the step behind it are not counted: they may prepare what later steps repeat.
-        let count = |model: &Llava| -> Result<u64> {
+        let count = |model: &Llava| -> Result<(u64, Vec<KernelTime>)> {
             let mut replies = Replies::new(model);
             let mut decoder = replies.decoder(context, 2)?;
-            drop(decoder.advance()?);
+            // The step that later ones repeat is launched kernel by kernel.
+            let kernel_times = self.kernel_times(|| decoder.advance().map(drop))?;
             let (step, dispatches) = count_dispatches(|| decoder.advance().map(drop));
-            step.map(|()| dispatches)
+            step.map(|()| (dispatches, kernel_times))
         };
         let layers = self.layers();
         let one_layer_less = match layers {
             1 => None,
-            _ => Some(count(&self.model.first_layers(layers - 1, usize::MAX))?),
+            _ => Some(count(&self.model.first_layers(layers - 1, usize::MAX))?.0),
         };
-        let dispatches = count(self.model)?;
+        let (dispatches, kernel_times) = count(self.model)?;
         let mut seconds = Vec::with_capacity(ENCODINGS);
         for _ in 0..ENCODINGS {
             let mut decoder = replies.decoder(context, ENCODED_STEPS + 1)?;
@@ -127,7 +130,7 @@ impl Bench<'_> {
             seconds.push(encoded);
         }
         let encoding = median(seconds) / ENCODED_STEPS as f64;
-        let launches = Launches { dispatches, one_layer_less, layers, encoding };
+        let launches = Launches { dispatches, one_layer_less, layers, encoding, kernel_times };
         Ok(self.report(Phase::Decode, timed, 1, self.costs.decode(context), launches))
     }
 
@@ -137,6 +140,7 @@ impl Bench<'_> {
         let timed = self.timed(|| training.step(self.device))?;
         let dispatches = count_dispatches(|| training.once());
         dispatches.0?;
+        let kernel_times = self.kernel_times(|| training.once())?;
         // The gradients alone: a step waits for its losses before the weights change.
         let gradients = count_dispatches(|| training.launch_gradients()).1.max(1);
         let encoding = self.encoding(|| training.launch_gradients())? / gradients as f64 * dispatches.1 as f64;
@@ -152,7 +156,8 @@ impl Bench<'_> {
                 Some(counted.1)
             }
         };
-        let launches = Launches { dispatches: dispatches.1, one_layer_less, layers: self.layers(), encoding };
+        let launches =
+            Launches { dispatches: dispatches.1, one_layer_less, layers: self.layers(), encoding, kernel_times };
         let cost = self.costs.train(tokens, supervised(tokens), adapter);
         Ok(self.report(phase, timed, tokens, cost, launches))
     }
@@ -173,9 +178,20 @@ impl Bench<'_> {
             let (done, dispatches) = count_dispatches(&mut work);
             done.map(|()| (work, dispatches))
         };
-        let (work, dispatches) = count(layers)?;
+        let (mut work, dispatches) = count(layers)?;
+        let kernel_times = self.kernel_times(&mut work)?;
         let one_layer_less = if layers > 1 { Some(count(layers - 1)?.1) } else { None };
-        Ok(Launches { dispatches, one_layer_less, layers, encoding: self.encoding(work)? })
+        Ok(Launches { dispatches, one_layer_less, layers, encoding: self.encoding(work)?, kernel_times })
+    }
+
+    /// What each kernel of `work` takes, where that is asked for; else `work` is done all the same.
+    fn kernel_times(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<KernelTime>> {
+        if self.settings.kernel_times == KernelTimes::LeftOut {
+            return work().map(|()| Vec::new());
+        }
+        let (done, times) = time_kernels(work);
+        self.device.wait()?;
+        done.map(|()| times)
     }
 
     /// The host's time for what `work` launches, in seconds.
@@ -197,7 +213,7 @@ impl Bench<'_> {
     }
 
     fn report(&self, name: Phase, timed: Timed, tokens: usize, cost: Cost, launches: Launches) -> PhaseReport {
-        let Launches { dispatches, one_layer_less, layers, encoding } = launches;
+        let Launches { dispatches, one_layer_less, layers, encoding, kernel_times } = launches;
         let Timed { time, peak_bytes } = timed;
         let per_layer = match one_layer_less {
             Some(fewer) => dispatches as f64 - fewer as f64,
@@ -214,6 +230,7 @@ impl Bench<'_> {
             dispatches_per_layer: per_layer,
             cpu_us_per_dispatch: if dispatches == 0 { 0.0 } else { 1e6 * encoding / dispatches as f64 },
             peak_memory_bytes: peak_bytes,
+            kernel_times,
         }
     }
 }

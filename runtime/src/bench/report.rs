@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{BenchModel, Ceilings, Cost, Phase, Ratio, Sample, Weights};
-use crate::device::AdapterReport;
+use crate::device::{AdapterReport, KernelTime};
 use crate::model::Precision;
 
 /// All of it.
@@ -87,6 +87,8 @@ pub struct PhaseReport {
     pub cpu_us_per_dispatch: f64,
     /// The most memory that was held: of the device what its allocator took, on the CPU what the process took.
     pub peak_memory_bytes: u64,
+    /// Kernel by kernel, where that was asked for.
+    pub kernel_times: Vec<KernelTime>,
 }
 
 /// What bounds the least time of a phase.

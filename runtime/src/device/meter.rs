@@ -1,10 +1,13 @@
 //! What a device did: how long it took by its own clock, how many kernels were launched, how much memory is held.
 
-use std::sync::Arc;
+use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use burn::tensor::ProfileDuration;
-use cubecl::logging::{LaunchObservation, LaunchObserver};
+use cubecl::logging::{LaunchObservation, LaunchObserver, TimingMethod, TimingRequest};
 use web_time::Instant;
 
 use super::ComputeDevice;
@@ -127,4 +130,67 @@ pub fn count_dispatches<R>(work: impl FnOnce() -> R) -> (R, u64) {
     drop(observation);
     let replayed = REPLAYED.load(Ordering::Relaxed) - before;
     (result, counter.0.load(Ordering::Relaxed) + replayed)
+}
+
+/// What a kernel took in all its launches of one size.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct KernelTime {
+    /// Its name; burn's kernels bear those of their types.
+    pub kernel: String,
+    /// Workgroups of a launch; `None` for burn's.
+    pub workgroups: Option<u32>,
+    /// How many times it ran.
+    pub launches: u64,
+    /// All of them together, one after the other.
+    pub seconds: f64,
+}
+
+thread_local! {
+    /// The kernel of ours that this thread is launching, and its workgroups: to cubecl they all have one name.
+    static LAUNCHING: Cell<Option<(&'static str, u32)>> = const { Cell::new(None) };
+}
+
+/// Does `launch`, which launches so many workgroups of `kernel`.
+pub(crate) fn launching(kernel: &'static str, workgroups: u32, launch: impl FnOnce()) {
+    LAUNCHING.set(Some((kernel, workgroups)));
+    launch();
+    LAUNCHING.set(None);
+}
+
+/// Name and workgroups of a kernel; its launches and their time.
+type KernelTimes = HashMap<(String, Option<u32>), (u64, f64)>;
+
+struct Stopwatch(Mutex<KernelTimes>);
+
+impl LaunchObserver for Stopwatch {
+    fn launched(&self, _: &'static str) {}
+
+    fn timing(&self) -> TimingRequest {
+        TimingRequest::Resolved
+    }
+
+    fn timed(&self, kernel: &'static str, duration: Duration, _: TimingMethod) {
+        let key = match LAUNCHING.get() {
+            Some((name, workgroups)) => (name.to_string(), Some(workgroups)),
+            None => (kernel.to_string(), None),
+        };
+        let mut times = self.0.lock().expect("nobody panics while holding it");
+        let (launches, seconds) = times.entry(key).or_default();
+        *launches += 1;
+        *seconds += duration.as_secs_f64();
+    }
+}
+
+/// What each kernel took that `work` launched, the longest first. Kernels wait for each other meanwhile, and each pays for
+/// its start: the sum is more than the work takes by itself. What a captured graph replays is not seen.
+pub fn time_kernels<R>(work: impl FnOnce() -> R) -> (R, Vec<KernelTime>) {
+    let stopwatch = Arc::new(Stopwatch(Mutex::default()));
+    let observation = LaunchObservation::new(stopwatch.clone());
+    let result = work();
+    drop(observation);
+    let times = std::mem::take(&mut *stopwatch.0.lock().expect("nobody panics while holding it"));
+    let one = |((kernel, workgroups), (launches, seconds))| KernelTime { kernel, workgroups, launches, seconds };
+    let mut times: Vec<KernelTime> = times.into_iter().map(one).collect();
+    times.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    (result, times)
 }

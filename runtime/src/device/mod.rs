@@ -15,7 +15,8 @@ mod traits;
 pub use adapters::{AdapterKind, AdapterReport, adapters};
 pub use breathe::breathe;
 pub use memory::system_memory;
-pub use meter::{Elapsed, count_dispatches, replayed};
+pub(crate) use meter::launching;
+pub use meter::{Elapsed, KernelTime, count_dispatches, replayed, time_kernels};
 pub use read::{read_floats, read_ints};
 pub(crate) use traits::{DeviceTraits, device_traits, max_binding_bytes};
 

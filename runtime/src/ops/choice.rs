@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::PackedFormat;
 use super::kernels::Kernels;
 use crate::device::{AdapterKind, DeviceTraits};
 
@@ -26,8 +27,26 @@ pub enum Product {
 pub(super) struct Traits {
     /// Whether what lies in memory as neighbours comes in fours, as all kernels but the plain ones read it.
     pub in_fours: bool,
-    /// Whether there is a cooperative kernel for it.
-    pub cooperative: bool,
+    /// What is multiplied.
+    pub factors: Factors,
+}
+
+/// What a product multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Factors {
+    /// A frozen weight in f16, q8 or q4: matrix units round the other factor no more than it was.
+    Packed,
+    /// A weight in f32: whoever keeps it so wants f32's exactness.
+    Exact,
+    /// A gradient and an activation, for a weight that is trained. No kernel for matrix units.
+    Trained,
+}
+
+impl Factors {
+    /// Of a weight kept in `format`.
+    pub fn of(format: Option<PackedFormat>) -> Self {
+        if format.is_some() { Self::Packed } else { Self::Exact }
+    }
 }
 
 impl Product {
@@ -63,7 +82,7 @@ pub(super) fn product(device: DeviceTraits, traits: Traits) -> Product {
 
 /// The product on matrix units, where the device has such and there is a kernel.
 fn matrices(device: DeviceTraits, traits: Traits) -> Option<Product> {
-    let size = device.cooperative_f16.filter(|_| traits.cooperative)?;
+    let size = device.cooperative_f16.filter(|_| traits.factors != Factors::Trained)?;
     Some(if size == 16 { Product::Cooperative16 } else { Product::Cooperative8 })
 }
 
@@ -75,11 +94,12 @@ fn fastest(device: DeviceTraits, traits: Traits) -> Product {
         // well: plain 3484 and 3597, wide 2287 and 2053, block 888 and 731. Its matrix units are emulated (Mesa 26.2, 256
         // rows, 1024 -> 512, from f16, in one run): cooperative 1075 ms, plain 229, wide 92, burn's 88 (f32), block 25.
         AdapterKind::Software | AdapterKind::Cpu => Product::Block,
-        // Not measured: no such device was at hand. Registers and workgroup memory of the wide tile fit every GPU that
-        // WebGPU runs on; matrix units are there for this.
-        AdapterKind::Integrated | AdapterKind::Discrete | AdapterKind::Virtual => {
-            matrices(device, traits).unwrap_or(Product::Wide)
-        }
+        // Integrated GPUs were not measured. Registers and workgroup memory of the wide tile fit every GPU that WebGPU runs
+        // on; matrix units are there for this.
+        AdapterKind::Integrated | AdapterKind::Discrete | AdapterKind::Virtual => match traits.factors {
+            Factors::Packed => matrices(device, traits).unwrap_or(Product::Wide),
+            Factors::Exact | Factors::Trained => Product::Wide,
+        },
     }
 }
 
@@ -87,7 +107,7 @@ fn fastest(device: DeviceTraits, traits: Traits) -> Product {
 mod tests {
     use super::*;
 
-    const ANY: Traits = Traits { in_fours: true, cooperative: true };
+    const ANY: Traits = Traits { in_fours: true, factors: Factors::Packed };
 
     fn device(kind: AdapterKind, cooperative_f16: Option<u32>) -> DeviceTraits {
         DeviceTraits { kind, cooperative_f16, max_binding_bytes: u64::MAX }
@@ -100,7 +120,9 @@ mod tests {
             assert_eq!(fastest(device(kind, None), ANY), Product::Wide);
             assert_eq!(fastest(device(kind, Some(8)), ANY), Product::Cooperative8);
             assert_eq!(fastest(device(kind, Some(16)), ANY), Product::Cooperative16);
-            assert_eq!(fastest(device(kind, Some(16)), Traits { cooperative: false, ..ANY }), Product::Wide);
+            for factors in [Factors::Exact, Factors::Trained] {
+                assert_eq!(fastest(device(kind, Some(16)), Traits { factors, ..ANY }), Product::Wide);
+            }
         }
         assert_eq!(fastest(device(AdapterKind::Software, Some(8)), ANY), Product::Block);
     }

@@ -16,6 +16,8 @@ use cubecl::server::{KernelArguments, MetadataBindingInfo};
 use cubecl::{CubeCount, CubeDim, ExecutionMode};
 use mole_shaders::Kernel;
 
+use crate::device::launching;
+
 /// A kernel as cubecl wants it. The id covers the source, since the kernel's name is unique.
 #[derive(Debug)]
 struct Wgsl(&'static Kernel);
@@ -54,7 +56,8 @@ pub(super) fn launch(kernel: &'static Kernel, buffers: &[&CubeTensor], params: V
         let fits = match buffer.dtype {
             DType::F32 => binding.element == "f32",
             DType::I32 => binding.element == "i32",
-            DType::U32 => binding.element == "u32",
+            // Words of two f16 each may be bound as those.
+            DType::U32 => binding.element == "u32" || binding.element == "f16",
             _ => false,
         };
         assert!(fits, "{}: {} is {:?}, not {}", kernel.name, binding.name, buffer.dtype, binding.element);
@@ -63,13 +66,13 @@ pub(super) fn launch(kernel: &'static Kernel, buffers: &[&CubeTensor], params: V
     let dim = wgsl.dim();
     let [x, y, z] = mole_shaders::grid(workgroups);
     let words = params.chunks(2).map(|pair| u64::from(pair[0]) | u64::from(*pair.get(1).unwrap_or(&0)) << 32).collect();
-    buffers[0].client.launch(
-        Box::new(SourceKernel::new(wgsl, dim)),
-        CubeCount::Static(x, y, z),
-        KernelArguments::new()
-            .with_buffers(buffers.iter().map(|tensor| tensor.handle.clone().binding()).collect())
-            .with_info(MetadataBindingInfo::custom(words)),
-    );
+    let arguments = KernelArguments::new()
+        .with_buffers(buffers.iter().map(|tensor| tensor.handle.clone().binding()).collect())
+        .with_info(MetadataBindingInfo::custom(words));
+    launching(kernel.name, workgroups, || {
+        let kernel = Box::new(SourceKernel::new(wgsl, dim));
+        buffers[0].client.launch(kernel, CubeCount::Static(x, y, z), arguments);
+    });
 }
 
 /// A contiguous copy of `tensor`, or itself.

@@ -5,20 +5,15 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
-use mole_shaders::{
-    lora_backward_input as input_wgsl, lora_backward_weight as weight_wgsl, lora_down as down_wgsl, lora_up as up_wgsl,
-    lora_vec as vec_wgsl,
-};
+use mole_shaders::lora_vec as vec_wgsl;
 
 use super::MoleOps;
 use super::launch::{contiguous, dims, launch, output};
+use super::low_rank::{LowRank, sizes};
 use super::tape::record;
 
 /// Up to this many tokens a product is bound by reading the weights, and the row kernels win over the tiled ones.
 pub(super) const VEC_TOKENS: usize = 4;
-
-/// Tokens and features of a tile.
-pub(super) const TILE: u32 = 32;
 
 /// `y = base + scale (x A^T) B^T`.
 ///
@@ -74,29 +69,20 @@ pub(super) fn tracked<B: MoleOps, C: CheckpointStrategy>(
 
 pub(super) fn kernel(base: CubeTensor, x: CubeTensor, a: CubeTensor, b: CubeTensor, scale: f32) -> CubeTensor {
     let (base, x, a, b) = (contiguous(base), contiguous(x), contiguous(a), contiguous(b));
-    let ([tokens, in_features], [rank, a_in]) = (dims(&x), dims(&a));
-    let [out_features, b_rank] = dims(&b);
-    assert!(a_in == in_features && b_rank == rank && dims(&base) == [tokens, out_features], "lora: shapes disagree");
-    let y = output(&x, [tokens as usize, out_features as usize], DType::F32);
-    let h = output(&x, [tokens as usize, rank as usize], DType::F32);
+    let product = sizes(&x, &a, &b, scale, None);
+    let LowRank { tokens, rank, in_features, out_features, .. } = product;
+    assert_eq!(dims(&base), [tokens, out_features], "lora: the base's shape");
     if tokens as usize <= VEC_TOKENS {
+        let y = output(&x, base.shape(), DType::F32);
+        let h = output(&x, [tokens as usize, rank as usize], DType::F32);
         let down = vec_wgsl::Params { tokens, in_features, out_features: rank, experts: 1, scale }.words();
         launch(&vec_wgsl::PLAIN, &[&x, &a, &h], down, tokens * rank.div_ceil(4));
         let up = vec_wgsl::Params { tokens, in_features: rank, out_features, experts: 1, scale }.words();
         launch(&vec_wgsl::ADD, &[&h, &b, &y, &base], up, tokens * out_features.div_ceil(4));
         return y;
     }
-    down(&x, &a, &h);
-    let params = up_wgsl::Params { tokens, rank, out_features, experts: 1, scale }.words();
-    launch(&up_wgsl::PLAIN, &[&h, &b, &base, &y], params, tokens.div_ceil(TILE) * out_features.div_ceil(TILE));
-    y
-}
-
-/// `h = x A^T`.
-fn down(x: &CubeTensor, a: &CubeTensor, h: &CubeTensor) {
-    let ([tokens, in_features], [rank, _]) = (dims(x), dims(a));
-    let params = down_wgsl::Params { tokens, in_features, rank, experts: 1 }.words();
-    launch(&down_wgsl::PLAIN, &[x, a, h], params, tokens.div_ceil(TILE) * rank.div_ceil(TILE));
+    let h = product.down(&x, &a);
+    product.up(&h, &b, &base)
 }
 
 pub(super) fn kernel_backward(
@@ -107,27 +93,7 @@ pub(super) fn kernel_backward(
     scale: f32,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
     let (dy, x, a, b) = (contiguous(dy), contiguous(x), contiguous(a), contiguous(b));
-    let ([tokens, _], [rank, _]) = (dims(&x), dims(&a));
-    let [h, dh] = [(); 2].map(|()| output(&x, [tokens as usize, rank as usize], DType::F32));
-    down(&x, &a, &h);
-    backward_input(&dy, &b, &dh, scale);
-    let dx = output(&x, x.shape(), DType::F32);
-    backward_input(&dh, &a, &dx, 1.0);
-    (dx, backward_weight(&dh, &x, 1.0), backward_weight(&dy, &h, scale))
-}
-
-/// `dx = scale dy W`.
-fn backward_input(dy: &CubeTensor, weight: &CubeTensor, dx: &CubeTensor, scale: f32) {
-    let ([tokens, out_features], [_, in_features]) = (dims(dy), dims(weight));
-    let params = input_wgsl::Params { tokens, out_features, in_features, experts: 1, scale, gated: 0 }.words();
-    launch(&input_wgsl::PLAIN, &[dy, weight, dx], params, tokens.div_ceil(TILE) * in_features.div_ceil(TILE));
-}
-
-/// `dW = scale dy^T x`.
-fn backward_weight(dy: &CubeTensor, x: &CubeTensor, scale: f32) -> CubeTensor {
-    let ([tokens, out_features], [_, in_features]) = (dims(dy), dims(x));
-    let dw = output(dy, [out_features as usize, in_features as usize], DType::F32);
-    let params = weight_wgsl::Params { tokens, out_features, in_features, experts: 1, scale }.words();
-    launch(&weight_wgsl::PLAIN, &[dy, x, &dw], params, out_features.div_ceil(TILE) * in_features.div_ceil(TILE));
-    dw
+    let product = sizes(&x, &a, &b, scale, None);
+    let (h, dh) = (product.down(&x, &a), product.down_backward(&dy, &b));
+    (product.up_backward(&dh, &a), product.gradient_of_a(&dh, &x), product.gradient_of_b(&dy, &h))
 }

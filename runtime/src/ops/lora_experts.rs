@@ -8,14 +8,11 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, FloatDType, Shape, Slice, Tensor};
 use burn_cubecl::tensor::CubeTensor;
-use mole_shaders::{
-    lora_backward_gate as gate_wgsl, lora_backward_input as input_wgsl, lora_backward_weight as weight_wgsl,
-    lora_down as down_wgsl, lora_up as up_wgsl, lora_vec as vec_wgsl,
-};
+use mole_shaders::{lora_backward_gate as gate_wgsl, lora_vec as vec_wgsl};
 
 use super::expert_group::{ExpertGroups, HostGroups};
-use super::launch::{contiguous, dims, launch, output, per_element};
-use super::lora::TILE;
+use super::launch::{contiguous, launch, output, per_element};
+use super::low_rank::{Groups, LowRank, sizes};
 use super::tape::record;
 use super::{MoleOps, host};
 
@@ -144,45 +141,6 @@ pub(super) fn tracked<B: MoleOps, C: CheckpointStrategy>(
     })
 }
 
-/// What tokens and experts there are, for a kernel's parameters.
-struct Sizes {
-    tokens: u32,
-    experts: u32,
-    rank: u32,
-    in_features: u32,
-    out_features: u32,
-}
-
-impl Sizes {
-    fn of(x: &CubeTensor, a: &CubeTensor, b: &CubeTensor) -> Self {
-        let ([tokens, in_features], [experts, rank, a_in], [b_experts, out_features, b_rank]) =
-            (dims(x), dims(a), dims(b));
-        assert!(
-            a_in == in_features && b_rank == rank && b_experts == experts,
-            "lora_experts: x {in_features}, A {experts} x {rank} x {a_in} and B {b_experts} x {out_features} x {b_rank}"
-        );
-        Self { tokens, experts, rank, in_features, out_features }
-    }
-
-    /// Every expert may begin a tile of its own.
-    fn tiles(&self) -> u32 {
-        self.tokens.div_ceil(TILE) + self.experts - 1
-    }
-
-    fn narrow(&self) -> [usize; 2] {
-        [self.tokens as usize, self.rank as usize]
-    }
-}
-
-/// `h = A_e x`, `[T, rank]`.
-fn down(sizes: &Sizes, x: &CubeTensor, a: &CubeTensor, offsets: &CubeTensor, permutation: &CubeTensor) -> CubeTensor {
-    let &Sizes { tokens, in_features, rank, experts, .. } = sizes;
-    let h = output(x, sizes.narrow(), DType::F32);
-    let params = down_wgsl::Params { tokens, in_features, rank, experts }.words();
-    launch(&down_wgsl::GROUPED, &[x, a, &h, offsets, permutation], params, sizes.tiles() * rank.div_ceil(TILE));
-    h
-}
-
 #[expect(clippy::too_many_arguments, reason = "an operation names all its inputs")]
 pub(super) fn kernel(
     base: CubeTensor,
@@ -195,14 +153,10 @@ pub(super) fn kernel(
     scale: f32,
 ) -> CubeTensor {
     let (base, x, a, b, gate) = (contiguous(base), contiguous(x), contiguous(a), contiguous(b), contiguous(gate));
-    let sizes = Sizes::of(&x, &a, &b);
-    let h = down(&sizes, &x, &a, &offsets, &permutation);
-    let Sizes { tokens, rank, out_features, experts, .. } = sizes;
-    let y = output(&base, [tokens as usize, out_features as usize], DType::F32);
-    let params = up_wgsl::Params { tokens, rank, out_features, experts, scale }.words();
-    let workgroups = sizes.tiles() * out_features.div_ceil(TILE);
-    launch(&up_wgsl::GROUPED, &[&h, &b, &base, &y, &gate, &offsets, &permutation], params, workgroups);
-    y
+    let groups = Groups { gate: &gate, offsets: &offsets, permutation: &permutation };
+    let product = sizes(&x, &a, &b, scale, Some(groups));
+    let h = product.down(&x, &a);
+    product.up(&h, &b, &base)
 }
 
 /// For so few tokens that sorting them would cost more than it saves.
@@ -216,9 +170,10 @@ pub(super) fn kernel_few(
     scale: f32,
 ) -> CubeTensor {
     let (base, x, a, b, gate) = (contiguous(base), contiguous(x), contiguous(a), contiguous(b), contiguous(gate));
-    let sizes = Sizes::of(&x, &a, &b);
-    let Sizes { tokens, rank, in_features, out_features, experts } = sizes;
-    let h = output(&x, sizes.narrow(), DType::F32);
+    // Who goes where is in the index.
+    let groups = Groups { gate: &gate, offsets: &index, permutation: &index };
+    let LowRank { tokens, rank, in_features, out_features, experts, .. } = sizes(&x, &a, &b, scale, Some(groups));
+    let h = output(&x, [tokens as usize, rank as usize], DType::F32);
     let down = vec_wgsl::Params { tokens, in_features, out_features: rank, experts, scale }.words();
     launch(&vec_wgsl::GROUPED, &[&x, &a, &h, &index], down, tokens * rank.div_ceil(4));
     let y = output(&base, [tokens as usize, out_features as usize], DType::F32);
@@ -239,28 +194,12 @@ pub(super) fn kernel_backward(
     scale: f32,
 ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
     let (dy, x, a, b, gate) = (contiguous(dy), contiguous(x), contiguous(a), contiguous(b), contiguous(gate));
-    let sizes = Sizes::of(&x, &a, &b);
-    let &Sizes { tokens, rank, in_features, out_features, experts } = &sizes;
-    let groups = [&gate, &offsets, &permutation];
-
-    let h = down(&sizes, &x, &a, &offsets, &permutation);
-    let dh = output(&x, sizes.narrow(), DType::F32);
-    let params = input_wgsl::Params { tokens, out_features, in_features: rank, experts, scale: 1.0, gated: 0 }.words();
-    let tiles = sizes.tiles();
-    launch(&input_wgsl::GROUPED, &[&[&dy, &b, &dh], &groups[..]].concat(), params, tiles * rank.div_ceil(TILE));
-    let dx = output(&x, x.shape(), DType::F32);
-    let params = input_wgsl::Params { tokens, out_features: rank, in_features, experts, scale, gated: 1 }.words();
-    launch(&input_wgsl::GROUPED, &[&[&dh, &a, &dx], &groups[..]].concat(), params, tiles * in_features.div_ceil(TILE));
-
-    let weight = |dy: &CubeTensor, x: &CubeTensor, out_features: u32, in_features: u32| {
-        let dw = output(dy, [experts, out_features, in_features].map(|dim| dim as usize), DType::F32);
-        let params = weight_wgsl::Params { tokens, out_features, in_features, experts, scale }.words();
-        let workgroups = experts * out_features.div_ceil(TILE) * in_features.div_ceil(TILE);
-        launch(&weight_wgsl::GROUPED, &[&[dy, x, &dw], &groups[..]].concat(), params, workgroups);
-        dw
-    };
-    let (da, db) = (weight(&dh, &x, rank, in_features), weight(&dy, &h, out_features, rank));
-
+    let groups = Groups { gate: &gate, offsets: &offsets, permutation: &permutation };
+    let product = sizes(&x, &a, &b, scale, Some(groups));
+    let (h, dh) = (product.down(&x, &a), product.down_backward(&dy, &b));
+    let dx = product.up_backward(&dh, &a);
+    let (da, db) = (product.gradient_of_a(&dh, &x), product.gradient_of_b(&dy, &h));
+    let LowRank { tokens, rank, .. } = product;
     let dgate = output(&gate, [tokens as usize], DType::F32);
     let params = gate_wgsl::Params { tokens, rank, scale }.words();
     launch(&gate_wgsl::PLAIN, &[&dh, &h, &dgate], params, per_element(tokens as usize));

@@ -8,6 +8,7 @@
 //! V vocabulary, N pictures, P patches, E experts, R rows.
 
 mod activation;
+mod adamw;
 mod attention;
 mod choice;
 mod cross_entropy;
@@ -25,6 +26,7 @@ mod launch;
 mod linear;
 mod lora;
 mod lora_experts;
+mod low_rank;
 mod norm;
 mod patch_embed;
 mod product;
@@ -34,6 +36,7 @@ mod sample;
 mod tape;
 
 pub use activation::{gelu, quick_gelu, swiglu};
+pub use adamw::{AdamWStep, adamw, square_sums};
 pub use attention::{AttentionMask, MAX_HEAD_DIM, attention};
 pub use choice::Product;
 pub use cross_entropy::cross_entropy;

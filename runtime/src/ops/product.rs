@@ -1,19 +1,19 @@
 //! The launches of the matrix products behind [`super::linear()`] and its gradients, by the kernel chosen.
 
-use burn::backend::ops::FloatTensorOps;
-use burn_cubecl::CubeBackend;
+use burn::backend::TensorMetadata;
+use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{
-    Kernel, linear as plain, linear_backward_input as input_plain, linear_backward_input_block as input_block,
-    linear_backward_input_cooperative as input_cooperative, linear_backward_input_wide as input_wide,
-    linear_backward_weight as weight_plain, linear_backward_weight_block as weight_block,
-    linear_backward_weight_wide as weight_wide, linear_block as block, linear_cooperative as cooperative,
-    linear_wide as wide,
+    Kernel, largest as largest_wgsl, linear as plain, linear_backward_input as input_plain,
+    linear_backward_input_block as input_block, linear_backward_input_cooperative as input_cooperative,
+    linear_backward_input_wide as input_wide, linear_backward_weight as weight_plain,
+    linear_backward_weight_block as weight_block, linear_backward_weight_wide as weight_wide, linear_block as block,
+    linear_cooperative as cooperative, linear_wide as wide,
 };
 
 use super::PackedFormat;
-use super::choice::{Product, Traits, product};
-use super::launch::launch;
+use super::choice::{Factors, Product, Traits, product};
+use super::launch::{launch, output};
 use crate::device::device_traits;
 
 /// The variant of a kernel file for how its weight is stored.
@@ -46,6 +46,14 @@ macro_rules! by_format_16 {
             Some(PackedFormat::Q4) => &$module::W_Q4_SIZE_16,
         }
     };
+    ($module:ident, $format:expr, bias) => {
+        match $format {
+            None => &$module::SIZE_16_BIAS,
+            Some(PackedFormat::F16) => &$module::W_F16_SIZE_16_BIAS,
+            Some(PackedFormat::Q8) => &$module::W_Q8_SIZE_16_BIAS,
+            Some(PackedFormat::Q4) => &$module::W_Q4_SIZE_16_BIAS,
+        }
+    };
 }
 
 /// Rows and features of `y = x W^T`.
@@ -64,16 +72,17 @@ impl Features {
     }
 
     /// The way to multiply them, on the device of `tensor`.
-    fn product(self, tensor: &CubeTensor, cooperative: bool) -> Product {
+    fn product(self, tensor: &CubeTensor, factors: Factors) -> Product {
         let in_fours = self.out_features.is_multiple_of(4) && self.in_features.is_multiple_of(4);
-        product(device_traits(&tensor.device), Traits { in_fours, cooperative })
+        product(device_traits(&tensor.device), Traits { in_fours, factors })
     }
 }
 
 /// Workgroups for a result of `rows` x `columns`.
 fn tiles(product: Product, rows: u32, columns: u32) -> u32 {
     let (tile_rows, tile_columns) = match product {
-        Product::Plain | Product::Cooperative8 | Product::Cooperative16 => (64, 64),
+        Product::Plain | Product::Cooperative8 => (64, 64),
+        Product::Cooperative16 => (128, 128),
         Product::Block => (32, 64),
         Product::Wide => (64, 128),
     };
@@ -82,9 +91,8 @@ fn tiles(product: Product, rows: u32, columns: u32) -> u32 {
 
 /// `y = x W^T (+ b)`: `buffers` are x, W, b if there is one, y.
 pub(super) fn forward(buffers: &[&CubeTensor], format: Option<PackedFormat>, features: Features) {
-    // The language model's layers, where the time goes, have no biases; matrix units are for them.
     let biased = buffers.len() == 4;
-    let product = features.product(buffers[0], !biased);
+    let product = features.product(buffers[0], Factors::of(format));
     let kernel: &'static Kernel = match (product, biased) {
         (Product::Plain, false) => by_format!(plain, format),
         (Product::Plain, true) => by_format!(plain, format, bias),
@@ -92,15 +100,17 @@ pub(super) fn forward(buffers: &[&CubeTensor], format: Option<PackedFormat>, fea
         (Product::Block, true) => by_format!(block, format, bias),
         (Product::Wide, false) => by_format!(wide, format),
         (Product::Wide, true) => by_format!(wide, format, bias),
-        (Product::Cooperative8, _) => by_format!(cooperative, format),
-        (Product::Cooperative16, _) => by_format_16!(cooperative, format),
+        (Product::Cooperative8, false) => by_format!(cooperative, format),
+        (Product::Cooperative8, true) => by_format!(cooperative, format, bias),
+        (Product::Cooperative16, false) => by_format_16!(cooperative, format),
+        (Product::Cooperative16, true) => by_format_16!(cooperative, format, bias),
     };
     launch(kernel, buffers, features.words(), tiles(product, features.rows, features.out_features));
 }
 
 /// `dx = dy W`: `buffers` are dy, W, dx.
 pub(super) fn backward_input(buffers: &[&CubeTensor; 3], format: Option<PackedFormat>, features: Features) {
-    let product = features.product(buffers[0], true);
+    let product = features.product(buffers[0], Factors::of(format));
     let kernel: &'static Kernel = match product {
         Product::Plain => by_format!(input_plain, format),
         Product::Block => by_format!(input_block, format),
@@ -112,7 +122,7 @@ pub(super) fn backward_input(buffers: &[&CubeTensor; 3], format: Option<PackedFo
     let [dy, weight, dx] = *buffers;
     if kernel.needs.is_some() {
         // What brings dy into f16's range is found on the device.
-        let largest = CubeBackend::float_max_abs(dy.clone());
+        let largest = largest(dy);
         return launch(kernel, &[dy, weight, &largest, dx], features.words(), tiles);
     }
     launch(kernel, buffers, features.words(), tiles);
@@ -120,12 +130,21 @@ pub(super) fn backward_input(buffers: &[&CubeTensor; 3], format: Option<PackedFo
 
 /// `dW = dy^T x`: `buffers` are dy, x, dW.
 pub(super) fn backward_weight(buffers: &[&CubeTensor; 3], features: Features) {
-    // Trained whole only in small models: no cooperative kernel.
-    let product = features.product(buffers[0], false);
+    let product = features.product(buffers[0], Factors::Trained);
     let kernel = match product {
         Product::Block => &weight_block::PLAIN,
         Product::Wide => &weight_wide::PLAIN,
         Product::Plain | Product::Cooperative8 | Product::Cooperative16 => &weight_plain::PLAIN,
     };
     launch(kernel, buffers, features.words(), tiles(product, features.out_features, features.in_features));
+}
+
+/// The largest |x|, in parts.
+fn largest(x: &CubeTensor) -> CubeTensor {
+    let quads = (x.shape().num_elements() / 4) as u32;
+    // So many workgroups read as fast as the device can; whoever reads the parts reads few.
+    let parts = quads.div_ceil(256).clamp(4, 64).next_multiple_of(4);
+    let largest = output(x, [parts as usize], DType::F32);
+    launch(&largest_wgsl::PLAIN, &[x, &largest], largest_wgsl::Params { quads, parts }.words(), parts);
+    largest
 }

@@ -7,6 +7,7 @@ use burn::tensor::{Gradients as Tape, Tensor};
 use crate::device::read_floats;
 use crate::error::Result;
 use crate::model::ParameterVisitor;
+use crate::ops::square_sums;
 
 /// Gradients summed over a window's micro-batches, flat, by the parameter's name. A parameter that no sample reached has
 /// none.
@@ -42,11 +43,13 @@ impl GradientStore {
     /// # Errors
     /// A device that fails.
     pub async fn norm(&self) -> Result<f64> {
-        let squares: Vec<Tensor<1>> = self.0.values().map(|g| (g.clone() * g.clone()).sum()).collect();
-        if squares.is_empty() {
+        if self.0.is_empty() {
             return Ok(0.0);
         }
-        let squares = read_floats(Tensor::cat(squares, 0)).await?;
+        let squares = square_sums(self.0.values()).unwrap_or_else(|| {
+            Tensor::cat(self.0.values().map(|gradient| (gradient.clone() * gradient.clone()).sum()).collect(), 0)
+        });
+        let squares = read_floats(squares).await?;
         Ok(squares.into_iter().map(f64::from).sum::<f64>().sqrt())
     }
 }

@@ -13,9 +13,9 @@ use super::{DecodeWorker, Kernels4, PackedCube, cube, filled, in_kernels, scratc
 use crate::ops::launch::{launch, output, per_element};
 
 /// Keys of a split: enough work for a workgroup, and enough workgroups to fill a device.
-const SPLIT: usize = 256;
+const SPLIT: usize = 64;
 /// Beyond this many splits they grow instead, up to what a workgroup's memory holds.
-const MAX_SPLITS: usize = 16;
+const MAX_SPLITS: usize = 32;
 const MAX_SPLIT: usize = 1024;
 
 /// The kernels of `decode_out`.
@@ -223,13 +223,14 @@ impl Layer {
         let lora = self.qkv_lora.as_ref();
         let a = lora.map_or(none, |lora| &lora.a);
         let bindings = [x, &self.input_norm, &self.qkv.buffer, a, none_2, none_3, qkv, none_4];
-        let workgroups = worker.workgroups(params.rows.div_ceil(4) + params.rank_1.div_ceil(4));
+        let workgroups = worker.workgroups(params.rows, params.rank_1);
         launch(self.qkv.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
 
         let params = attend_wgsl::Params { splits: buffers.splits, ..self.attention };
         let b = lora.map_or(none, |lora| &lora.b);
         let bindings = [qkv, b, &self.keys, &self.values, &self.table, position, partial];
-        launch(&attend_wgsl::PLAIN, &bindings, params.words(), params.heads * params.splits);
+        let kernel = worker.pick(&attend_wgsl::PLAIN, &attend_wgsl::WHOLE_KEYS);
+        launch(kernel, &bindings, params.words(), params.heads * params.splits);
 
         let lora = self.o_lora.as_ref();
         let rank = lora.map_or(0, |lora| lora.rank);
@@ -244,7 +245,8 @@ impl Layer {
             let bindings = [partial, lora.map_or(none, |lora| &lora.a), attended];
             let kernel = worker.pick(&combine_wgsl::PLAIN, &combine_wgsl::ALONE);
             let elements = per_element((params.heads * params.head_dim) as usize);
-            launch(kernel, &bindings, params.words(), elements + worker.workgroups(rank.div_ceil(4)));
+            let fours = rank.div_ceil(4);
+            launch(kernel, &bindings, params.words(), elements + worker.pick(fours, fours.div_ceil(64)));
         }
 
         let params = out_wgsl::Params {
@@ -257,7 +259,7 @@ impl Layer {
         };
         let z = if alone { partial } else { attended };
         let bindings = [z, &self.o_proj.buffer, x, lora.map_or(none, |lora| &lora.b), none_2, middle];
-        let workgroups = worker.workgroups(params.rows.div_ceil(4));
+        let workgroups = worker.workgroups(params.rows, 0);
         launch(self.o_proj.variant(out_kernels(*worker)), &bindings, params.words(), workgroups);
     }
 
@@ -280,7 +282,7 @@ impl Layer {
         let (gate_a, up_a) = (gate.map_or(none, |pair| &pair.a), up.map_or(none_2, |pair| &pair.a));
         let router = self.router.as_ref().unwrap_or(none_3);
         let bindings = [middle, &self.mlp_norm, &self.gate_up.buffer, gate_a, up_a, router, gate_up, routing];
-        let workgroups = worker.workgroups(params.rows.div_ceil(4) + (params.rank_1 + params.rank_2).div_ceil(4));
+        let workgroups = worker.workgroups(params.rows, params.rank_1 + params.rank_2);
         launch(self.gate_up.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
 
         let (scale_1, scale_2) = (scale(gate), scale(up));
@@ -300,7 +302,7 @@ impl Layer {
         };
         let a = down_lora.map_or(none, |pair| &pair.a);
         let y = if down_lora.is_some() { down } else { x };
-        let workgroups = worker.workgroups(params.rows.div_ceil(4) + params.rank.div_ceil(4));
+        let workgroups = worker.workgroups(params.rows, params.rank);
         let bindings = [u, &self.down_proj.buffer, middle, a, routing, y];
         launch(self.down_proj.variant(out_kernels(*worker)), &bindings, params.words(), workgroups);
 

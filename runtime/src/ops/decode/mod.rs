@@ -106,19 +106,18 @@ fn cube_int<const D: usize>(tensor: &Tensor<D, Int>) -> Option<CubeTensor> {
     tensor.clone().try_into_primitive::<CubeBackend>().ok().map(super::launch::contiguous)
 }
 
-/// Who computes four rows of a product.
+/// Who computes some rows of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeWorker {
-    /// A workgroup, whose threads read a row side by side.
+    /// A workgroup eight, whose threads read a row side by side.
     Workgroup,
-    /// A thread by itself.
+    /// A thread four by itself.
     Thread,
 }
 
 impl DecodeWorker {
     /// Measured on llvmpipe (Mesa 22.3, the demo's shape in f16): a step takes 3 ms with a thread for four rows, and 14 ms
-    /// with a workgroup, whose threads have to meet. On a GPU, where nothing was measured, neighbouring threads must read
-    /// neighbouring words.
+    /// with a workgroup, whose threads have to meet. On a GPU neighbouring threads must read neighbouring words.
     fn on(device: &CubeDevice) -> Self {
         match device_traits(device).kind {
             AdapterKind::Software | AdapterKind::Cpu => Self::Thread,
@@ -126,11 +125,11 @@ impl DecodeWorker {
         }
     }
 
-    /// Workgroups for so many times four rows.
-    fn workgroups(self, fours: u32) -> u32 {
+    /// Workgroups for rows of a weight, and for others of adapters.
+    fn workgroups(self, rows: u32, adapter_rows: u32) -> u32 {
         match self {
-            Self::Workgroup => fours,
-            Self::Thread => fours.div_ceil(64),
+            Self::Workgroup => rows.div_ceil(8) + adapter_rows.div_ceil(8),
+            Self::Thread => (rows.div_ceil(4) + adapter_rows.div_ceil(4)).div_ceil(64),
         }
     }
 
@@ -269,7 +268,7 @@ impl Decoder {
         };
         let [a_1, a_2, router, routing] = &buffers.none;
         let bindings = [&buffers.x, &self.norm, &output.buffer, a_1, a_2, router, &buffers.logits, routing];
-        let workgroups = buffers.worker.workgroups(output.rows.div_ceil(4));
+        let workgroups = buffers.worker.workgroups(output.rows, 0);
         launch(output.variant(in_kernels(buffers.worker)), &bindings, params.words(), workgroups);
         sample::launch_into(&buffers.logits, &self.seen, &self.rng, &buffers.token, self.params);
     }

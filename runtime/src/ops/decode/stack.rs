@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::ops::{MAX_EXPERTS, MAX_HEAD_DIM, Weight};
+use crate::ops::{MAX_EXPERTS, MAX_HEAD_DIM, PackedFormat, Weight};
 
 /// Low-rank pairs on one projection, one for each expert.
 #[derive(Clone, Debug)]
@@ -79,9 +79,12 @@ pub struct DecodeStack {
 }
 
 impl DecodeStack {
-    /// Whether the fused kernels take these shapes: widths in quads, and a cache of one sequence.
+    /// Whether the fused kernels take these shapes: rows in whole vectors, and a cache of one sequence.
     pub fn fits(&self) -> bool {
-        let quads = |weight: &Weight| weight.dims()[1].is_multiple_of(4);
+        let quads = |weight: &Weight| match weight {
+            Weight::Packed(packed) if packed.layout.format == PackedFormat::F16 => weight.dims()[1].is_multiple_of(8),
+            _ => weight.dims()[1].is_multiple_of(4),
+        };
         let layer = |layer: &DecodeLayer| {
             let experts = layer.router.as_ref().map_or(1, |router| router.bias.dims()[0]);
             let pairs = layer.qkv_lora.iter().chain([&layer.o_lora]).chain(&layer.mlp_lora).flatten();

@@ -1,0 +1,119 @@
+#variants GROUPED BY_DEPTH
+// h_t = W_e x_t, e the expert of token t: the narrow half of a LoRA product, W being A, or with BY_DEPTH the transpose of B.
+// T tokens, K input features, R rank, E experts, K and with BY_DEPTH R multiples of 4.
+// One workgroup of 256 threads per 4 tokens of one expert and 32 of the rank. A thread sums 4 x 4 of them over its share of
+// the features, so that a few tokens still fill a GPU; then the shares are added.
+// Source: Hu et al. 2021, arXiv 2106.09685; grouped as in Gale et al. 2022, arXiv 2211.15841.
+#import grid
+#import bounded
+
+@group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [T, K / 4]
+@group(0) @binding(1) var<storage, read_write> weight: array<vec4<f32>>; // [E, R, K / 4], with BY_DEPTH [E, K, R / 4]
+@group(0) @binding(2) var<storage, read_write> h: array<f32>; // [T, R]
+#ifdef GROUPED
+@group(0) @binding(3) var<storage, read_write> offsets: array<i32>; // [E + 1]
+@group(0) @binding(4) var<storage, read_write> permutation: array<i32>; // [T]
+@group(0) @binding(5) var<uniform> params: Params;
+#else
+@group(0) @binding(3) var<uniform> params: Params;
+#endif
+
+struct Params {
+    tokens: u32, // T
+    in_features: u32, // K
+    rank: u32, // R
+    experts: u32, // E
+}
+
+const TILE = 4u; // tokens
+const RANKS = 32u;
+const THREADS = 256u;
+
+var<workgroup> shares: array<vec4<f32>, TILE * THREADS>; // [token, thread]
+
+#import lora_group
+
+// Four neighbours of the rank against four features k .. k + 3: a column for each of the rank.
+fn weights(expert: u32, r: u32, quad: u32) -> mat4x4<f32> {
+#ifdef BY_DEPTH
+    let at = (expert * params.in_features + 4u * quad) * params.rank + r;
+    return transpose(mat4x4<f32>(
+        weight[at / 4u],
+        weight[(at + params.rank) / 4u],
+        weight[(at + 2u * params.rank) / 4u],
+        weight[(at + 3u * params.rank) / 4u],
+    ));
+#else
+    let quads = params.in_features / 4u;
+    let row = expert * params.rank;
+    // Beyond the rank the last one stands: its sums are not stored.
+    let last = params.rank - 1u;
+    return mat4x4<f32>(
+        weight[(row + r) * quads + quad],
+        weight[(row + min(r + 1u, last)) * quads + quad],
+        weight[(row + min(r + 2u, last)) * quads + quad],
+        weight[(row + min(r + 3u, last)) * quads + quad],
+    );
+#endif
+}
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let columns = (params.rank + RANKS - 1u) / RANKS;
+    let index = workgroup_index(workgroup, count);
+    let group = find_group(thread, index / columns);
+    // Uniform: the group is.
+    if (group.first >= group.last) {
+        return;
+    }
+    // Threads are shared out among the fours of the rank; a power of two for each, whose lanes are neighbours.
+    let rank_0 = (index % columns) * RANKS;
+    let fours = (min(params.rank - rank_0, RANKS) + 3u) / 4u;
+    var lanes = THREADS;
+    for (var served = 1u; served < fours; served *= 2u) {
+        lanes /= 2u;
+    }
+    let four = thread / lanes;
+    let lane = thread % lanes;
+    let quads = bounded(params.in_features / 4u, arrayLength(&x));
+    var sums = mat4x4<f32>();
+    if (four < fours) {
+        // A line without a token repeats the first: its sums are not stored.
+        var rows: vec4<u32>;
+        for (var i = 0u; i < TILE; i++) {
+            rows[i] = quads * select(token_of_line[i], token_of_line[0], token_of_line[i] == NO_TOKEN);
+        }
+        let r = rank_0 + 4u * four;
+        for (var quad = lane; quad < quads; quad += lanes) {
+            let w = weights(group.expert, r, quad);
+            sums[0] += x[rows[0] + quad] * w;
+            sums[1] += x[rows[1] + quad] * w;
+            sums[2] += x[rows[2] + quad] * w;
+            sums[3] += x[rows[3] + quad] * w;
+        }
+    }
+    for (var i = 0u; i < TILE; i++) {
+        shares[i * THREADS + thread] = sums[i];
+    }
+    workgroupBarrier();
+    let sharing = min(lanes, quads);
+    for (var at = thread; at < TILE * fours; at += THREADS) {
+        let line = at / fours;
+        let first = line * THREADS + (at % fours) * lanes;
+        var total = vec4<f32>();
+        for (var i = 0u; i < sharing; i++) {
+            total += shares[first + i];
+        }
+        let token = token_of_line[line];
+        let r = rank_0 + 4u * (at % fours);
+        for (var j = 0u; j < 4u; j++) {
+            if (token != NO_TOKEN && r + j < params.rank) {
+                h[token * params.rank + r + j] = total[j];
+            }
+        }
+    }
+}

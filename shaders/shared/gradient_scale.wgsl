@@ -1,0 +1,10 @@
+// Gradients are small, often below what f16 can hold: dy is brought to at most 2^14. The kernel declares the binding
+// `largest`, what `largest.wgsl` found.
+fn left_scale() -> f32 {
+    var most = vec4<f32>(1e-30);
+    for (var i = 0u; i < arrayLength(&largest); i++) {
+        most = max(most, largest[i]);
+    }
+    let exponent = frexp(max(max(most.x, most.y), max(most.z, most.w))).exp;
+    return ldexp(1.0, 14 - exponent);
+}
