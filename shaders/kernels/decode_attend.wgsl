@@ -3,9 +3,11 @@
 // wide half of their adapters is added here, queries and the new key are rotated, and key and value are written into the
 // cache. H query heads, G key/value heads, Dh head width (a multiple of 4, at most 256), C context, R rank, S splits.
 // One workgroup per (head, split): a split is an equal part of the keys, at most 1024 of them, with a softmax of its own;
-// `decode_combine.wgsl` joins the splits by their logarithmic sums. Eight threads share a key, so that neighbours read
-// neighbours; with WHOLE_KEYS one takes it by itself. The workgroup whose split the new key falls into uses its own copy
-// of it: others may still be writing the cache.
+// `decode_combine.wgsl` joins the splits by their logarithmic sums. The workgroup whose split the new key falls into uses
+// its own copy of it: others may still be writing the cache.
+// 256 threads take 64 keys at a time, four a key, and then as many keys at once as they are times wider than a head: reads
+// are written out one by one, and without branches, so that none waits for another. With WHOLE_KEYS 64 threads take a key
+// each by themselves.
 // Source: Dao et al. 2023, "Flash-Decoding"; Su et al. 2021, arXiv 2104.09864.
 #import grid
 
@@ -28,26 +30,19 @@ struct Params {
     scale: f32,
 }
 
+#ifdef WHOLE_KEYS
 const WORKGROUP = 64u;
+#else
+const WORKGROUP = 256u;
+#endif
 const MAX_HEAD_DIM = 256u;
-const MAX_SPLIT = 1024u;
 const LOWEST = -3.4e38;
 
-var<workgroup> at_position: u32;
-var<workgroup> projected: array<f32, MAX_HEAD_DIM>;
+var<workgroup> projected: array<f32, 3u * MAX_HEAD_DIM>; // query, key, value
 var<workgroup> query: array<vec4<f32>, 64>;
 var<workgroup> new_key: array<vec4<f32>, 64>;
-var<workgroup> new_value: array<vec4<f32>, 64>;
-var<workgroup> weights: array<f32, MAX_SPLIT>;
 var<workgroup> parts: array<vec4<f32>, WORKGROUP>;
-#ifdef WHOLE_KEYS
-#else
-// Threads that share a key, and the shares of as many keys as there are threads.
-const LANES = 8u;
-var<workgroup> products: array<f32, 512>; // [WORKGROUP, LANES]
-#endif
 
-#import total
 #import bounded
 
 // Output `row` of the projection with its adapter, which is number `part` of q, k, v.
@@ -60,50 +55,82 @@ fn project(row: u32, part: u32) -> f32 {
     return sum;
 }
 
-// Puts a head's projection into `projected`. Ends with a barrier.
-fn load_head(thread: u32, row: u32, part: u32) {
-    // Whoever still reads the head before.
-    workgroupBarrier();
-    for (var d = thread; d < params.head_dim; d += WORKGROUP) {
-        projected[d] = project(row + d, part);
-    }
-    workgroupBarrier();
-}
-
-// Element d of the head in `projected`, rotated to the token's position.
-fn rotated(d: u32, at: u32) -> f32 {
+// Element d of a head that begins at `head` in `projected`, rotated to the token's position.
+fn rotated(head: u32, d: u32, at: u32) -> f32 {
     let half = params.head_dim / 2u;
     let i = d % half;
     let cosine = table[at * params.head_dim + i];
     let sine = table[at * params.head_dim + half + i];
-    if (d < half) {
-        return projected[d] * cosine - projected[d + half] * sine;
-    }
-    return projected[d] * cosine + projected[d - half] * sine;
+    let other = projected[head + select(d - half, d + half, d < half)];
+    return projected[head + d] * cosine + select(other, -other, d < half) * sine;
 }
 
-fn rotated_quad(quad: u32, at: u32) -> vec4<f32> {
+fn rotated_quad(head: u32, quad: u32, at: u32) -> vec4<f32> {
     let d = 4u * quad;
-    return vec4<f32>(rotated(d, at), rotated(d + 1u, at), rotated(d + 2u, at), rotated(d + 3u, at));
+    return vec4<f32>(rotated(head, d, at), rotated(head, d + 1u, at), rotated(head, d + 2u, at), rotated(head, d + 3u, at));
 }
 
-// The query against every lanes-th four of a key, from `lane` on.
-fn product(lane: u32, lanes: u32, key: u32, kv_head: u32, quads: u32, new_at: u32) -> f32 {
+fn new_value(quad: u32) -> vec4<f32> {
+    let d = 2u * MAX_HEAD_DIM + 4u * quad;
+    return vec4<f32>(projected[d], projected[d + 1u], projected[d + 2u], projected[d + 3u]);
+}
+
+#ifdef WHOLE_KEYS
+const MAX_SPLIT = 1024u;
+
+var<workgroup> at_position: u32;
+var<workgroup> weights: array<f32, MAX_SPLIT>;
+
+#import total
+
+// The query against a key.
+fn product(key: u32, kv_head: u32, quads: u32, new_at: u32) -> f32 {
     var sum = vec4<f32>();
     if (key == new_at) {
-        for (var quad = lane; quad < quads; quad += lanes) {
+        for (var quad = 0u; quad < quads; quad++) {
             sum += query[quad] * new_key[quad];
         }
     } else {
         let base = (key * params.kv_heads + kv_head) * quads;
-        for (var quad = lane; quad < quads; quad += lanes) {
+        for (var quad = 0u; quad < quads; quad++) {
             sum += query[quad] * keys[base + quad];
         }
     }
     return dot(sum, vec4<f32>(1.0));
 }
+#else
+// Keys that are taken together, and threads that share one.
+const KEYS = 64u;
+const LANES = 4u;
 
-@compute @workgroup_size(64)
+var<workgroup> products: array<vec4<f32>, KEYS>; // [KEYS, LANES]
+var<workgroup> scores: array<vec4<f32>, KEYS / 4u>;
+var<workgroup> sums: array<f32, WORKGROUP>;
+
+// Every `LANES`-th quad of the query from `quad` on, four of them, against those of a key in the cache at `base`. What others
+// may be writing is read and thrown away.
+fn four_products(base: u32, quad: u32, quads: u32, is_new: bool) -> f32 {
+    let at = vec4<u32>(quad) + LANES * vec4<u32>(0u, 1u, 2u, 3u);
+    // Beyond the head the last quad stands again, without weight.
+    let index = min(at, vec4<u32>(quads - 1u));
+    let cached = vec4<f32>(
+        dot(query[index.x], keys[base + index.x]),
+        dot(query[index.y], keys[base + index.y]),
+        dot(query[index.z], keys[base + index.z]),
+        dot(query[index.w], keys[base + index.w]),
+    );
+    let appended = vec4<f32>(
+        dot(query[index.x], new_key[index.x]),
+        dot(query[index.y], new_key[index.y]),
+        dot(query[index.z], new_key[index.z]),
+        dot(query[index.w], new_key[index.w]),
+    );
+    let all = select(vec4<f32>(), select(cached, appended, is_new), at == index);
+    return dot(all, vec4<f32>(1.0));
+}
+#endif
+
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
@@ -118,11 +145,15 @@ fn main(
     let split = index % params.splits;
     let kv_head = head / (params.heads / params.kv_heads);
     let quads = bounded(params.head_dim / 4u, arrayLength(&keys));
+#ifdef WHOLE_KEYS
     if (thread == 0u) {
         at_position = u32(max(position[0], 0));
     }
-    // Every thread goes on with the same position, so that loop bounds and branches below are uniform.
+    // Every thread goes on with the same position, so that loop bounds below are uniform.
     let new_at = workgroupUniformLoad(&at_position);
+#else
+    let new_at = u32(max(position[0], 0));
+#endif
     let total_keys = min(new_at + 1u, params.context);
     let share = (total_keys + params.splits - 1u) / params.splits;
     let first = min(split * share, total_keys);
@@ -131,59 +162,36 @@ fn main(
     let has_new = first <= new_at && new_at < last;
     let table_at = min(new_at, params.context - 1u);
 
-    load_head(thread, head * params.head_dim, 0u);
-    if (thread < quads) {
-        query[thread] = params.scale * rotated_quad(thread, table_at);
+    for (var i = thread; i < 3u * params.head_dim; i += WORKGROUP) {
+        let part = i / params.head_dim;
+        let d = i % params.head_dim;
+        let of_part = select(params.heads + (part - 1u) * params.kv_heads + kv_head, head, part == 0u);
+        projected[part * MAX_HEAD_DIM + d] = project(of_part * params.head_dim + d, part);
     }
-    if (has_new) {
-        let writes = head % (params.heads / params.kv_heads) == 0u;
-        let cached = (new_at * params.kv_heads + kv_head) * quads;
-        load_head(thread, (params.heads + kv_head) * params.head_dim, 1u);
-        if (thread < quads) {
-            let key = rotated_quad(thread, table_at);
-            new_key[thread] = key;
-            if (writes) {
-                keys[cached + thread] = key;
-            }
-        }
-        load_head(thread, (params.heads + params.kv_heads + kv_head) * params.head_dim, 2u);
-        if (thread < quads) {
-            let d = 4u * thread;
-            let value = vec4<f32>(projected[d], projected[d + 1u], projected[d + 2u], projected[d + 3u]);
-            new_value[thread] = value;
-            if (writes) {
-                values[cached + thread] = value;
-            }
+    workgroupBarrier();
+    if (thread < quads) {
+        query[thread] = params.scale * rotated_quad(0u, thread, table_at);
+        let key = rotated_quad(MAX_HEAD_DIM, thread, table_at);
+        new_key[thread] = key;
+        if (has_new && head % (params.heads / params.kv_heads) == 0u) {
+            let cached = (new_at * params.kv_heads + kv_head) * quads + thread;
+            keys[cached] = key;
+            values[cached] = new_value(thread);
         }
     }
     workgroupBarrier();
 
-    var largest = LOWEST;
+    // A thread owns four columns and every stride-th key.
+    let stride = WORKGROUP / quads;
+    let quad = thread % quads;
+    var y = vec4<f32>();
 #ifdef WHOLE_KEYS
+    var largest = LOWEST;
     for (var key = first + thread; key < last; key += WORKGROUP) {
-        let score = product(0u, 1u, key, kv_head, quads, new_at);
+        let score = product(key, kv_head, quads, new_at);
         weights[key - first] = score;
         largest = max(largest, score);
     }
-#else
-    for (var key_0 = first; key_0 < last; key_0 += WORKGROUP) {
-        for (var i = 0u; i < LANES; i++) {
-            let at = i * WORKGROUP + thread;
-            // A key beyond the split repeats its last: its score is not used.
-            products[at] = product(thread % LANES, LANES, min(key_0 + at / LANES, last - 1u), kv_head, quads, new_at);
-        }
-        workgroupBarrier();
-        if (key_0 + thread < last) {
-            var score = 0.0;
-            for (var lane = 0u; lane < LANES; lane++) {
-                score += products[LANES * thread + lane];
-            }
-            weights[key_0 - first + thread] = score;
-            largest = max(largest, score);
-        }
-        workgroupBarrier();
-    }
-#endif
     let top = workgroup_largest(thread, largest);
     var sum = 0.0;
     for (var key = thread; key < last - first; key += WORKGROUP) {
@@ -193,15 +201,10 @@ fn main(
     }
     // Its barriers also publish the weights.
     let total = workgroup_total(thread, vec4<f32>(sum)).x;
-
-    // A thread owns four columns and every stride-th key.
-    let stride = WORKGROUP / quads;
-    let quad = thread % quads;
-    var y = vec4<f32>();
     if (thread < stride * quads) {
         for (var key = thread / quads; key < last - first; key += stride) {
             if (first + key == new_at) {
-                y += weights[key] * new_value[quad];
+                y += weights[key] * new_value(quad);
             } else {
                 y += weights[key] * values[((first + key) * params.kv_heads + kv_head) * quads + quad];
             }
@@ -209,6 +212,78 @@ fn main(
     }
     parts[thread] = y;
     workgroupBarrier();
+#else
+    var top = LOWEST;
+    var sum = 0.0;
+    let fourth = vec4<u32>(0u, 1u, 2u, 3u);
+    // As many rounds in every workgroup: barriers want uniform bounds, and the position is none.
+    let most_keys = (params.context + params.splits - 1u) / params.splits;
+    let rounds = bounded((most_keys + KEYS - 1u) / KEYS, arrayLength(&keys));
+    for (var round = 0u; round < rounds; round++) {
+        let key_0 = first + round * KEYS;
+        let end = max(last, 1u) - 1u;
+        // Beyond the split its last key stands again, without weight.
+        let key = min(key_0 + thread / LANES, end);
+        let base = (key * params.kv_heads + kv_head) * quads;
+        var product = 0.0;
+        for (var at = thread % LANES; at < quads; at += 4u * LANES) {
+            product += four_products(base, at, quads, key == new_at);
+        }
+        products[thread / LANES][thread % LANES] = product;
+        workgroupBarrier();
+        if (thread < KEYS / 4u) {
+            let at = 4u * thread;
+            let all = vec4<f32>(
+                dot(products[at], vec4<f32>(1.0)),
+                dot(products[at + 1u], vec4<f32>(1.0)),
+                dot(products[at + 2u], vec4<f32>(1.0)),
+                dot(products[at + 3u], vec4<f32>(1.0)),
+            );
+            scores[thread] = select(vec4<f32>(LOWEST), all, key_0 + at + fourth < vec4<u32>(last));
+        }
+        workgroupBarrier();
+        var most = scores[0];
+        for (var i = 1u; i < KEYS / 4u; i++) {
+            most = max(most, scores[i]);
+        }
+        let new_top = max(top, max(max(most.x, most.y), max(most.z, most.w)));
+        let kept = exp(top - new_top);
+        top = new_top;
+        y *= kept;
+        sum *= kept;
+        for (var i = thread / quads; i < select(0u, KEYS, thread < stride * quads); i += 4u * stride) {
+            let at = vec4<u32>(i) + stride * fourth;
+            let taken = min(at, vec4<u32>(KEYS - 1u));
+            let of_key = min(key_0 + taken, vec4<u32>(end));
+            let begins = (of_key * params.kv_heads + kv_head) * quads + quad;
+            let value_0 = values[begins.x];
+            let value_1 = values[begins.y];
+            let value_2 = values[begins.z];
+            let value_3 = values[begins.w];
+            let score = vec4<f32>(
+                scores[taken.x / 4u][taken.x % 4u],
+                scores[taken.y / 4u][taken.y % 4u],
+                scores[taken.z / 4u][taken.z % 4u],
+                scores[taken.w / 4u][taken.w % 4u],
+            );
+            let w = select(vec4<f32>(), exp(score - top), (at == taken) & (key_0 + at < vec4<u32>(last)));
+            let own = new_value(quad);
+            let is_new = of_key == vec4<u32>(new_at);
+            y += w.x * select(value_0, own, is_new.x) + w.y * select(value_1, own, is_new.y)
+                + w.z * select(value_2, own, is_new.z) + w.w * select(value_3, own, is_new.w);
+            sum += dot(w, vec4<f32>(1.0));
+        }
+        // The next round writes what this one reads.
+        workgroupBarrier();
+    }
+    parts[thread] = y;
+    sums[thread] = sum;
+    workgroupBarrier();
+    var total = 0.0;
+    for (var i = 0u; i < stride; i++) {
+        total += sums[i * quads];
+    }
+#endif
     if (thread < quads) {
         for (var i = 1u; i < stride; i++) {
             y += parts[thread + i * quads];
@@ -220,7 +295,7 @@ fn main(
         }
     }
     if (thread == 0u) {
-        let sums = params.heads * params.splits * params.head_dim;
-        partial[sums + index] = select(LOWEST, top + log(total), total > 0.0);
+        let all = params.heads * params.splits * params.head_dim;
+        partial[all + index] = select(LOWEST, top + log(total), total > 0.0);
     }
 }

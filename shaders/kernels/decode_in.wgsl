@@ -1,10 +1,11 @@
-#variants W_F16|W_Q8|W_Q4 ALONE
+#variants W_F16|W_Q8|W_Q4 ALONE|GATED
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
 // D model width, N rows of W, E experts (1: no router), R1 and R2 ranks of two adapters. One workgroup per ROWS rows of A,
 // each of which decides for itself, so that nobody waits for a decision; then one per ROWS rows of W (with ALONE one
 // thread). The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
 // end.
+// GATED: W is gate and up, the one above the other, without adapters, and y = silu(gate) * up.
 // routing: the E probabilities, the expert, and the factor on its output.
 // Sources: `rms_norm.wgsl`, `router_top1.wgsl`, `lora_vec.wgsl`, in one.
 #import grid
@@ -58,6 +59,14 @@ fn factor(squares: f32) -> f32 {
     return 1.0 / sqrt(squares / f32(params.d_model) + params.eps);
 }
 
+// A quad's part of four experts' logits.
+fn four_logits(first: u32, experts: u32, quad: u32, value: vec4<f32>) -> vec4<f32> {
+    let at = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(experts - 1u)) * (params.d_model / 4u) + quad;
+    return vec4<f32>(
+        dot(router[at.x], value), dot(router[at.y], value), dot(router[at.z], value), dot(router[at.w], value)
+    );
+}
+
 // The expert, and the routing written down by the first of those who decide.
 fn decide(lane: u32, experts: u32, writes: bool) -> u32 {
     let quads = params.d_model / 4u;
@@ -66,17 +75,18 @@ fn decide(lane: u32, experts: u32, writes: bool) -> u32 {
         squares = 0.0;
         for (var quad = lane; quad < quads; quad += LANES) {
             let value = z(quad);
-            for (var i = 0u; i < ROWS; i++) {
-                let expert = min(first + i, experts - 1u);
-                sums[i / 4u][i % 4u] += dot(router[expert * quads + quad], value);
-            }
+            sums.low += four_logits(first, experts, quad, value);
+#ifdef ALONE
+#else
+            sums.high += four_logits(first + 4u, experts, quad, value);
+#endif
         }
-        let total = row_totals(lane, sums, squares);
-        let scale = factor(total.other);
+        share_rows(lane, sums, squares);
+        let scale = factor(other_total());
         for (var i = lane; i < min(ROWS, experts - first); i += LANES) {
             let expert = first + i;
             let bias = router[experts * quads + expert / 4u][expert % 4u];
-            logits[expert] = scale * total.rows[i / 4u][i % 4u] + bias;
+            logits[expert] = scale * row_total(i) + bias;
         }
     }
 #ifdef ALONE
@@ -113,7 +123,17 @@ fn adapter_row(expert: u32, row: u32, quad: u32) -> vec4<f32> {
     return a_2[(expert * params.rank_2 + row - params.rank_1) * quads + quad];
 }
 
-@compute @workgroup_size(64)
+fn four_adapter_rows(expert: u32, first: u32, rows: u32, quad: u32, value: vec4<f32>) -> vec4<f32> {
+    let row = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u));
+    return vec4<f32>(
+        dot(adapter_row(expert, row.x, quad), value),
+        dot(adapter_row(expert, row.y, quad), value),
+        dot(adapter_row(expert, row.z, quad), value),
+        dot(adapter_row(expert, row.w, quad), value),
+    );
+}
+
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
@@ -145,20 +165,35 @@ fn main(
         squares = 0.0;
         for (var quad = lane; quad < bounded(params.d_model / 4u, arrayLength(&x)); quad += LANES) {
             let value = z(quad);
-            for (var i = 0u; i < ROWS; i++) {
-                sums[i / 4u][i % 4u] += dot(adapter_row(expert, min(row + i, adapter_rows - 1u), quad), value);
-            }
+            sums.low += four_adapter_rows(expert, row, adapter_rows, quad, value);
+#ifdef ALONE
+#else
+            sums.high += four_adapter_rows(expert, row + 4u, adapter_rows, quad, value);
+#endif
         }
         first = params.rows + row;
         end = params.rows + adapter_rows;
     } else {
+#ifdef GATED
+        first = 4u * (index - adapter_groups);
+        end = params.rows / 2u;
+        sums = rows_share(lane, first, end + first, params.rows, params.d_model);
+#else
         first = ROWS * (index - adapter_groups);
         end = params.rows;
-        sums = rows_share(lane, first, params.rows, params.d_model);
+        sums = rows_share(lane, first, first + 4u, params.rows, params.d_model);
+#endif
     }
-    let total = row_totals(lane, sums, squares);
-    let scale = factor(total.other);
+    share_rows(lane, sums, squares);
+    let scale = factor(other_total());
+#ifdef GATED
+    for (var i = lane; i < min(4u, end - first); i += LANES) {
+        let gate = scale * row_total(i);
+        y[first + i] = gate / (1.0 + exp(-gate)) * scale * row_total(4u + i);
+    }
+#else
     for (var i = lane; i < min(ROWS, end - first); i += LANES) {
-        y[first + i] = scale * total.rows[i / 4u][i % 4u];
+        y[first + i] = scale * row_total(i);
     }
+#endif
 }

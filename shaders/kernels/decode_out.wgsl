@@ -38,7 +38,30 @@ fn z(quad: u32) -> vec4<f32> {
 #import bounded
 #import routed
 
-@compute @workgroup_size(64)
+fn adapter_quad(row: u32, quad: u32) -> vec4<f32> {
+    let at = row * params.in_features + 4u * quad;
+    return vec4<f32>(adapter[at], adapter[at + 1u], adapter[at + 2u], adapter[at + 3u]);
+}
+
+// A quad's part of four rows of A, whose rows begin at `rows`.
+fn four_adapter_rows(rows: u32, first: u32, quad: u32) -> vec4<f32> {
+    let row = rows + min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rank - 1u));
+    let value = input[quad];
+    return vec4<f32>(
+        dot(adapter_quad(row.x, quad), value),
+        dot(adapter_quad(row.y, quad), value),
+        dot(adapter_quad(row.z, quad), value),
+        dot(adapter_quad(row.w, quad), value),
+    );
+}
+
+// Column j of four rows of B.
+fn four_adapter_columns(first: u32, j: u32) -> vec4<f32> {
+    let at = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rows - 1u)) * params.rank + j;
+    return vec4<f32>(adapter[at.x], adapter[at.y], adapter[at.z], adapter[at.w]);
+}
+
+@compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,
@@ -63,32 +86,33 @@ fn main(
         let rows = routed_expert() * params.rank;
         var sums: Sums;
         for (var quad = lane; quad < params.in_features / 4u; quad += LANES) {
-            for (var i = 0u; i < ROWS; i++) {
-                let at = (rows + min(first + i, params.rank - 1u)) * params.in_features + 4u * quad;
-                let a = vec4<f32>(adapter[at], adapter[at + 1u], adapter[at + 2u], adapter[at + 3u]);
-                sums[i / 4u][i % 4u] += dot(a, input[quad]);
-            }
+            sums.low += four_adapter_rows(rows, first, quad);
+#ifdef ALONE
+#else
+            sums.high += four_adapter_rows(rows, first + 4u, quad);
+#endif
         }
-        let total = row_totals(lane, sums, 0.0);
+        share_rows(lane, sums, 0.0);
         for (var i = lane; i < min(ROWS, params.rank - first); i += LANES) {
-            y[params.rows + first + i] = total.rows[i / 4u][i % 4u];
+            y[params.rows + first + i] = row_total(i);
         }
         return;
     }
     let first = ROWS * (index - adapter_groups);
-    var sums = rows_share(lane, first, params.rows, params.in_features);
+    var sums = rows_share(lane, first, first + 4u, params.rows, params.in_features);
     if (!narrow) {
         for (var j = lane; j < rank; j += LANES) {
             let k = params.in_features + j;
             let h = params.scale * input[k / 4u][k % 4u];
-            for (var i = 0u; i < ROWS; i++) {
-                let row = min(first + i, params.rows - 1u);
-                sums[i / 4u][i % 4u] += adapter[row * params.rank + j] * h;
-            }
+            sums.low += h * four_adapter_columns(first, j);
+#ifdef ALONE
+#else
+            sums.high += h * four_adapter_columns(first + 4u, j);
+#endif
         }
     }
-    let total = row_totals(lane, sums, 0.0);
+    share_rows(lane, sums, 0.0);
     for (var i = lane; i < min(ROWS, params.rows - first); i += LANES) {
-        y[first + i] = base[first + i] + total.rows[i / 4u][i % 4u];
+        y[first + i] = base[first + i] + row_total(i);
     }
 }

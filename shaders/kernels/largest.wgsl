@@ -28,9 +28,13 @@ fn main(
     if (part >= params.parts) {
         return;
     }
+    // Four at a time, so that their loads do not wait for each other; beyond the end the last one stands again.
+    let stride = params.parts * THREADS;
+    let quads = bounded(params.quads, arrayLength(&x));
     var share = vec4<f32>();
-    for (var quad = part * THREADS + thread; quad < bounded(params.quads, arrayLength(&x)); quad += params.parts * THREADS) {
-        share = max(share, abs(x[quad]));
+    for (var quad = part * THREADS + thread; quad < quads; quad += 4u * stride) {
+        let at = min(vec4<u32>(quad) + stride * vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(quads - 1u));
+        share = max(share, max(max(abs(x[at.x]), abs(x[at.y])), max(abs(x[at.z]), abs(x[at.w]))));
     }
     shares[thread] = share;
     for (var half = THREADS / 2u; half > 0u; half /= 2u) {

@@ -1,14 +1,14 @@
 #variants W_F16|W_Q8|W_Q4 SIZE_16
 #needs cooperative_matrix
 // dx = dy W, the input's gradient of y = x W^T, on matrix units: factors in f16, sums in f32.
-// M rows, N output features, K input features, N and K multiples of 4. One workgroup of 256 threads per tile of 8 x 8
+// M rows, N output features, K input features, N a multiple of 32 and K of 4. One workgroup of 128 threads per tile of 8 x 8
 // matrices; see shared/cooperative_product.wgsl. Matrices are 8 x 8, or 16 x 16 with SIZE_16.
 enable f16;
 enable wgpu_cooperative_matrix;
 
 #import grid
 
-@group(0) @binding(0) var<storage, read_write> dy: array<vec4<f32>>; // [M, N / 4]
+@group(0) @binding(0) var<storage, read_write> dy: array<vec4<f16>>; // [M, N / 4], times gradient_scale
 #ifdef W_F16
 @group(0) @binding(1) var<storage, read_write> weight: array<vec4<f16>>; // [N, K / 4]
 #else
@@ -34,13 +34,17 @@ const RIGHT_BY_DEPTH = true;
 #import gradient_scale
 #import weight_halves
 
-// Beyond the last line the last one stands: its sums are not stored.
-fn left_quad(line: u32, k: u32) -> vec4<f32> {
-    return dy[(min(line, params.rows - 1u) * params.out_features + k) / 4u];
+fn sums_scale() -> f32 {
+    return gradient_scale();
 }
 
-fn right_half(line: u32, k: u32) -> vec4<f16> {
-    return weight_row_half(k, min(line, params.in_features - 4u), params.in_features);
+fn left_quad(line: u32, k: u32) -> vec4<f16> {
+    return dy[(min(line, params.rows - 1u) * params.out_features + min(k, params.out_features - 4u)) / 4u];
+}
+
+fn right_quad(line: u32, k: u32) -> vec4<f16> {
+    let column = min(line, params.in_features - 4u);
+    return weight_row_half(min(k, params.out_features - 1u), column, params.in_features);
 }
 
 // Four neighbours of dx's row.
@@ -52,7 +56,7 @@ fn store_quad(row: u32, column: u32, sums: vec4<f32>) {
 
 #import cooperative_product
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,

@@ -1,14 +1,14 @@
 #variants W_F16|W_Q8|W_Q4 SIZE_16 BIAS
 #needs cooperative_matrix
 // y = x W^T (+ b) for many rows, on matrix units: factors in f16, sums in f32.
-// M rows, N output features, K input features, N and K multiples of 4. One workgroup of 256 threads per tile of 8 x 8
+// M rows, N output features, K input features, N a multiple of 4 and K of 32. One workgroup of 128 threads per tile of 8 x 8
 // matrices; see shared/cooperative_product.wgsl. Matrices are 8 x 8, or 16 x 16 with SIZE_16.
 enable f16;
 enable wgpu_cooperative_matrix;
 
 #import grid
 
-@group(0) @binding(0) var<storage, read_write> x: array<vec4<f32>>; // [M, K / 4]
+@group(0) @binding(0) var<storage, read_write> x: array<vec4<f16>>; // [M, K / 4]
 #ifdef W_F16
 @group(0) @binding(1) var<storage, read_write> weight: array<vec4<f16>>; // [N, K / 4]
 #else
@@ -36,19 +36,18 @@ struct Params {
 const LEFT_BY_DEPTH = false;
 const RIGHT_BY_DEPTH = false;
 
-fn left_scale() -> f32 {
+fn sums_scale() -> f32 {
     return 1.0;
 }
 
 #import weight_halves
 
-// Beyond the last line the last one stands: its sums are not stored.
-fn left_quad(line: u32, k: u32) -> vec4<f32> {
-    return x[(min(line, params.rows - 1u) * params.in_features + k) / 4u];
+fn left_quad(line: u32, k: u32) -> vec4<f16> {
+    return x[(min(line, params.rows - 1u) * params.in_features + min(k, params.in_features - 4u)) / 4u];
 }
 
-fn right_half(line: u32, k: u32) -> vec4<f16> {
-    return weight_row_half(min(line, params.out_features - 1u), k, params.in_features);
+fn right_quad(line: u32, k: u32) -> vec4<f16> {
+    return weight_row_half(min(line, params.out_features - 1u), min(k, params.in_features - 4u), params.in_features);
 }
 
 // Four neighbours of y's row.
@@ -64,7 +63,7 @@ fn store_quad(row: u32, column: u32, sums: vec4<f32>) {
 
 #import cooperative_product
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(128)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(num_workgroups) count: vec3<u32>,

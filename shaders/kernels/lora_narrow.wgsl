@@ -83,17 +83,18 @@ fn main(
     var sums = mat4x4<f32>();
     if (four < fours) {
         // A line without a token repeats the first: its sums are not stored.
-        var rows: vec4<u32>;
-        for (var i = 0u; i < TILE; i++) {
-            rows[i] = quads * select(token_of_line[i], token_of_line[0], token_of_line[i] == NO_TOKEN);
-        }
+        let tokens = vec4<u32>(token_of_line[0], token_of_line[1], token_of_line[2], token_of_line[3]);
+        let rows = quads * select(tokens, tokens.xxxx, tokens == vec4<u32>(NO_TOKEN));
         let r = rank_0 + 4u * four;
-        for (var quad = lane; quad < quads; quad += lanes) {
+        // Two at a time, so that their loads do not wait for each other; beyond the features the last one counts as zero.
+        for (var quad = lane; quad < quads; quad += 2u * lanes) {
+            let next = min(quad + lanes, quads - 1u);
             let w = weights(group.expert, r, quad);
-            sums[0] += x[rows[0] + quad] * w;
-            sums[1] += x[rows[1] + quad] * w;
-            sums[2] += x[rows[2] + quad] * w;
-            sums[3] += x[rows[3] + quad] * w;
+            let w_next = weights(group.expert, r, next) * select(0.0, 1.0, quad + lanes < quads);
+            sums[0] += x[rows.x + quad] * w + x[rows.x + next] * w_next;
+            sums[1] += x[rows.y + quad] * w + x[rows.y + next] * w_next;
+            sums[2] += x[rows.z + quad] * w + x[rows.z + next] * w_next;
+            sums[3] += x[rows.w + quad] * w + x[rows.w + next] * w_next;
         }
     }
     for (var i = 0u; i < TILE; i++) {
@@ -106,7 +107,8 @@ fn main(
         let first = line * THREADS + (at % fours) * lanes;
         var total = vec4<f32>();
         for (var i = 0u; i < sharing; i++) {
-            total += shares[first + i];
+            // Each begins elsewhere, in another bank.
+            total += shares[first + (i + at) % sharing];
         }
         let token = token_of_line[line];
         let r = rank_0 + 4u * (at % fours);

@@ -57,6 +57,23 @@ fn weights(expert: u32, r: u32, quad: u32) -> mat4x4<f32> {
 #endif
 }
 
+fn store_token(token: u32, quad: u32, sums: vec4<f32>) {
+    if (token == NO_TOKEN) {
+        return;
+    }
+#ifdef GROUPED
+    let factor = params.scale * gate[token];
+#else
+    let factor = params.scale;
+#endif
+    let at = token * (params.out_features / 4u) + quad;
+#ifdef BY_DEPTH
+    y[at] = factor * sums;
+#else
+    y[at] = base[at] + factor * sums;
+#endif
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -72,29 +89,32 @@ fn main(
         return;
     }
     let fours = bounded(params.rank / 4u, arrayLength(&h));
-    var sums: array<vec4<f32>, TILE>;
+    // A line without a token repeats the first: its sums are not stored.
+    let first_token = token_of_line[0];
+    let low = vec4<u32>(first_token, token_of_line[1], token_of_line[2], token_of_line[3]);
+    let high = vec4<u32>(token_of_line[4], token_of_line[5], token_of_line[6], token_of_line[7]);
+    let rows_low = fours * select(low, vec4<u32>(first_token), low == vec4<u32>(NO_TOKEN));
+    let rows_high = fours * select(high, vec4<u32>(first_token), high == vec4<u32>(NO_TOKEN));
+    // Written out, so that loads do not wait for each other.
+    var sums_low = mat4x4<f32>();
+    var sums_high = mat4x4<f32>();
     for (var four = 0u; four < fours; four++) {
         let w = weights(group.expert, 4u * four, quad);
-        for (var i = 0u; i < TILE; i++) {
-            // A line without a token repeats the first: its sums are not stored.
-            let token = select(token_of_line[i], token_of_line[0], token_of_line[i] == NO_TOKEN);
-            sums[i] += h[token * fours + four] * w;
-        }
+        sums_low[0] += h[rows_low.x + four] * w;
+        sums_low[1] += h[rows_low.y + four] * w;
+        sums_low[2] += h[rows_low.z + four] * w;
+        sums_low[3] += h[rows_low.w + four] * w;
+        sums_high[0] += h[rows_high.x + four] * w;
+        sums_high[1] += h[rows_high.y + four] * w;
+        sums_high[2] += h[rows_high.z + four] * w;
+        sums_high[3] += h[rows_high.w + four] * w;
     }
-    for (var i = 0u; i < TILE; i++) {
-        let token = token_of_line[i];
-        if (token == NO_TOKEN) {
-            continue;
-        }
-#ifdef GROUPED
-        let factor = params.scale * gate[token];
-#else
-        let factor = params.scale;
-#endif
-#ifdef BY_DEPTH
-        y[token * quads + quad] = factor * sums[i];
-#else
-        y[token * quads + quad] = base[token * quads + quad] + factor * sums[i];
-#endif
-    }
+    store_token(low.x, quad, sums_low[0]);
+    store_token(low.y, quad, sums_low[1]);
+    store_token(low.z, quad, sums_low[2]);
+    store_token(low.w, quad, sums_low[3]);
+    store_token(high.x, quad, sums_high[0]);
+    store_token(high.y, quad, sums_high[1]);
+    store_token(high.z, quad, sums_high[2]);
+    store_token(high.w, quad, sums_high[3]);
 }

@@ -1,18 +1,18 @@
-// The sum of x^2 in PARTS parts, put at a place of its own among those of other tensors. One workgroup of 256 threads per
-// part; a fixed order, the same sum every run.
+// The sum of x^2 in parts, put at a place of their own among those of other tensors. One workgroup of 256 threads per part; a
+// fixed order, the same sum every run.
 #import grid
 #import bounded
 
 @group(0) @binding(0) var<storage, read_write> x: array<f32>; // [len]
-@group(0) @binding(1) var<storage, read_write> sums: array<f32>; // [tensors, PARTS]
+@group(0) @binding(1) var<storage, read_write> sums: array<f32>; // of all tensors
 @group(0) @binding(2) var<uniform> params: Params;
 
 struct Params {
     len: u32,
-    tensor: u32, // where its sums are put
+    parts: u32,
+    first: u32, // where its sums are put
 }
 
-const PARTS = 16u;
 const THREADS = 256u;
 
 var<workgroup> shares: array<f32, THREADS>;
@@ -25,14 +25,20 @@ fn main(
 ) {
     let part = workgroup_index(workgroup, count);
     // Uniform: depends on the workgroup alone.
-    if (part >= PARTS) {
+    if (part >= params.parts) {
         return;
     }
-    var share = 0.0;
-    for (var i = part * THREADS + thread; i < bounded(params.len, arrayLength(&x)); i += PARTS * THREADS) {
-        share += x[i] * x[i];
+    // Four at a time, so that their loads do not wait for each other; beyond the end the last one counts as zero.
+    let stride = params.parts * THREADS;
+    let len = bounded(params.len, arrayLength(&x));
+    var share = vec4<f32>();
+    for (var i = part * THREADS + thread; i < len; i += 4u * stride) {
+        let at = vec4<u32>(i) + stride * vec4<u32>(0u, 1u, 2u, 3u);
+        let index = min(at, vec4<u32>(len - 1u));
+        let value = vec4<f32>(x[index.x], x[index.y], x[index.z], x[index.w]);
+        share += select(vec4<f32>(), value * value, at == index);
     }
-    shares[thread] = share;
+    shares[thread] = dot(share, vec4<f32>(1.0));
     for (var half = THREADS / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if (thread < half) {
@@ -40,6 +46,6 @@ fn main(
         }
     }
     if (thread == 0u) {
-        sums[params.tensor * PARTS + part] = shares[0];
+        sums[params.first + part] = shares[0];
     }
 }

@@ -21,6 +21,8 @@ const QUANTS_PER_WORD = 4u;
 const QUANTS_PER_WORD = 8u;
 #endif
 #ifdef W_Q8 W_Q4
+#import quants
+
 // Words of a row: values, scales, padding.
 fn weight_stride(columns: u32) -> u32 {
     return (columns / QUANTS_PER_WORD + (columns / 32u + 1u) / 2u + 3u) & 0xfffffffcu;
@@ -36,9 +38,9 @@ fn weight_quad(row: u32, k: u32, columns: u32) -> vec4<f32> {
     let row_word = row * weight_stride(columns);
     let word = weight[row_word + k / QUANTS_PER_WORD];
 #ifdef W_Q8
-    let quants = vec4<f32>(unpack4xI8(word));
+    let quants = signed_bytes(word);
 #else
-    let quants = vec4<f32>(unpack4xU8((word >> (k & 4u)) & 0x0f0f0f0fu)) - 8.0;
+    let quants = low_nibbles(word >> (k & 4u));
 #endif
     return weight_scale(row_word, k, columns) * quants;
 }

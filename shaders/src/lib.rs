@@ -31,7 +31,7 @@ pub enum Feature {
 pub struct Binding {
     /// Name in the WGSL.
     pub name: &'static str,
-    /// Element type: `f32`, `i32` or `u32`.
+    /// Element type: `f32`, `f16`, `i32` or `u32`.
     pub element: &'static str,
 }
 

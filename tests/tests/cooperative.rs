@@ -61,9 +61,9 @@ fn backward(dy: Tensor<2>, weight: &Weight, device: &Device) -> Vec<f32> {
     values(x.grad(&gradients).expect("x has a gradient"))
 }
 
-/// Rows around a tile's 64; features 4, around a matrix' 8 and 16, a step's 32, a tile's 64, and large.
+/// Rows around a tile's 64; features of one step and more, of a part of a tile, of one and more.
 const ROWS: [usize; 5] = [5, 63, 64, 65, 130];
-const FEATURES: [(usize, usize); 6] = [(4, 4), (8, 16), (36, 64), (64, 32), (68, 96), (260, 608)];
+const FEATURES: [(usize, usize); 6] = [(32, 32), (64, 32), (32, 96), (160, 64), (288, 608), (64, 1056)];
 
 #[test]
 fn factors_that_f16_holds_lose_nothing() {

@@ -108,10 +108,14 @@ impl Prepared {
         let Self { config, checkpoint, .. } = self;
         let (adapter, _) = self.adapter.unzip();
         let adapter_size = adapter.as_ref().map(Adapter::size).unwrap_or_default();
+        #[cfg(not(target_arch = "wasm32"))]
+        let compiling = crate::generate::warm_up(&config, precision, &device);
         let mut model = Llava::load(config, &checkpoint, precision, &device.burn, on_progress).await?;
         if let Some(adapter) = &adapter {
             adapter.attach(&mut model)?;
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        compiling.map(|compiling| compiling.join());
         let loaded = Loaded {
             name: self.name,
             device,

@@ -8,8 +8,9 @@ use mole_shaders::{adamw as adamw_wgsl, square_sums as sums_wgsl};
 use super::Kernels;
 use super::launch::{contiguous, dims, launch, output, per_element};
 
-/// Parts of a sum of squares, as many as there are workgroups.
-const PARTS: u32 = 16;
+/// Elements of a part of a sum of squares, and the most parts of one tensor: as many workgroups as fill a GPU.
+const PART: u32 = 4096;
+const MAX_PARTS: u32 = 64;
 
 /// The coefficients of one step of AdamW (arXiv 1711.05101) for one parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,10 +58,13 @@ pub fn adamw(
 /// Numbers whose sum is that of the squares of all elements of `tensors`; `None` as [`adamw`].
 pub fn square_sums<'a>(tensors: impl ExactSizeIterator<Item = &'a Tensor<1>>) -> Option<Tensor<1>> {
     let tensors = tensors.map(|tensor| gpu(tensor).map(contiguous)).collect::<Option<Vec<_>>>()?;
-    let sums = output(tensors.first()?, [tensors.len() * PARTS as usize], DType::F32);
-    for (tensor, x) in (0..).zip(&tensors) {
-        let [len] = dims(x);
-        launch(&sums_wgsl::PLAIN, &[x, &sums], sums_wgsl::Params { len, tensor }.words(), PARTS);
+    let parts = |x: &CubeTensor| dims::<1>(x)[0].div_ceil(PART).min(MAX_PARTS);
+    let sums = output(tensors.first()?, [tensors.iter().map(parts).sum::<u32>() as usize], DType::F32);
+    let mut first = 0;
+    for x in &tensors {
+        let ([len], parts) = (dims(x), parts(x));
+        launch(&sums_wgsl::PLAIN, &[x, &sums], sums_wgsl::Params { len, parts, first }.words(), parts);
+        first += parts;
     }
     Some(Tensor::from_primitive::<CubeBackend>(sums))
 }

@@ -27,6 +27,8 @@ pub enum Product {
 pub(super) struct Traits {
     /// Whether what lies in memory as neighbours comes in fours, as all kernels but the plain ones read it.
     pub in_fours: bool,
+    /// Whether what is contracted is whole steps of matrix units' kernels.
+    pub in_steps: bool,
     /// What is multiplied.
     pub factors: Factors,
 }
@@ -82,7 +84,7 @@ pub(super) fn product(device: DeviceTraits, traits: Traits) -> Product {
 
 /// The product on matrix units, where the device has such and there is a kernel.
 fn matrices(device: DeviceTraits, traits: Traits) -> Option<Product> {
-    let size = device.cooperative_f16.filter(|_| traits.factors != Factors::Trained)?;
+    let size = device.cooperative_f16.filter(|_| traits.in_steps && traits.factors != Factors::Trained)?;
     Some(if size == 16 { Product::Cooperative16 } else { Product::Cooperative8 })
 }
 
@@ -107,7 +109,7 @@ fn fastest(device: DeviceTraits, traits: Traits) -> Product {
 mod tests {
     use super::*;
 
-    const ANY: Traits = Traits { in_fours: true, factors: Factors::Packed };
+    const ANY: Traits = Traits { in_fours: true, in_steps: true, factors: Factors::Packed };
 
     fn device(kind: AdapterKind, cooperative_f16: Option<u32>) -> DeviceTraits {
         DeviceTraits { kind, cooperative_f16, max_binding_bytes: u64::MAX }

@@ -5,7 +5,8 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::{
     AttentionMask, MoleOps, PackedLayout, Rotation, SampleParams, activation, attention, cross_entropy, dropout,
-    embedding, expert_group, kv_write, linear, lora, lora_experts, norm, patch_embed, rotary, router_top1, sample,
+    embedding, expert_group, expert_load, kv_write, linear, lora, lora_experts, norm, patch_embed, rotary, router_top1,
+    sample,
 };
 
 impl MoleOps for CubeBackend {
@@ -164,6 +165,10 @@ impl MoleOps for CubeBackend {
         router_top1::kernel_backward(dprobs, probs)
     }
 
+    fn expert_load(probs: CubeTensor, index: CubeTensor, sequences: CubeTensor) -> (CubeTensor, CubeTensor) {
+        expert_load::kernel(probs, index, sequences)
+    }
+
     fn expert_group(index: CubeTensor, experts: usize) -> (CubeTensor, CubeTensor) {
         expert_group::kernel(index, experts)
     }
@@ -202,8 +207,9 @@ impl MoleOps for CubeBackend {
         offsets: CubeTensor,
         permutation: CubeTensor,
         scale: f32,
-    ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
-        lora_experts::kernel_backward(dy, x, a, b, gate, offsets, permutation, scale)
+        gate_wanted: bool,
+    ) -> (CubeTensor, CubeTensor, CubeTensor, Option<CubeTensor>) {
+        lora_experts::kernel_backward(dy, x, a, b, gate, offsets, permutation, scale, gate_wanted)
     }
 
     fn cross_entropy_chunk(logits: CubeTensor, targets: CubeTensor, stats: CubeTensor, first: usize) -> CubeTensor {

@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, TensorMetadata};
 
-use super::tape::composed_gradients;
+use super::tape::{self, composed_gradients};
 use super::{
     AttentionMask, MoleOps, PackedLayout, Rotation, activation, attention, cross_entropy, dropout, embedding, host,
     linear, lora, lora_experts, norm, rotary, router_top1,
@@ -149,6 +149,10 @@ impl<B: MoleOps, C: CheckpointStrategy> MoleOps for Autodiff<B, C> {
             false => router_top1::tracked::<B, C>(x, weight, bias),
             true => router_top1::composed::<Self>(x, weight, bias),
         }
+    }
+
+    fn with_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {
+        tape::tracked_with_gradient::<B, C>(y, dy)
     }
 
     fn lora_experts(

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Int, Shape, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{linear_vec as vec, sum_rows as sum_rows_wgsl};
 
-use super::launch::{contiguous, dims, launch, output, per_element};
+use super::launch::{contiguous, dims, launch, output};
 use super::product::{self, Features};
 use super::tape::record;
 use super::{MoleOps, PackedFormat, PackedLayout};
@@ -261,6 +261,6 @@ pub(super) fn kernel_sum_rows(x: CubeTensor) -> CubeTensor {
     let [rows, columns] = dims(&x);
     let y = output(&x, [columns as usize], DType::F32);
     let params = sum_rows_wgsl::Params { rows, columns }.words();
-    launch(&sum_rows_wgsl::PLAIN, &[&x, &y], params, per_element(columns as usize));
+    launch(&sum_rows_wgsl::PLAIN, &[&x, &y], params, columns.div_ceil(16));
     y
 }

@@ -135,9 +135,11 @@ pub(super) fn tracked<B: MoleOps, C: CheckpointStrategy>(
     let saved = (x.clone(), a.clone(), b.clone(), gate.clone(), offsets.clone(), permutation.clone(), scale);
     let y = B::lora_experts(base, x, a, b, gate, offsets, permutation, scale);
     let nodes = [base_node, x_node, a_node, b_node, gate_node];
-    record::<B, C, _, 5>(nodes, y, saved, |(x, a, b, gate, offsets, permutation, scale), dy, _| {
-        let (dx, da, db, dgate) = B::lora_experts_backward(dy.clone(), x, a, b, gate, offsets, permutation, scale);
-        [Some(dy), Some(dx), Some(da), Some(db), Some(dgate)]
+    record::<B, C, _, 5>(nodes, y, saved, |saved, dy, [.., gate_wanted]| {
+        let (x, a, b, gate, offsets, permutation, scale) = saved;
+        let (dx, da, db, dgate) =
+            B::lora_experts_backward(dy.clone(), x, a, b, gate, offsets, permutation, scale, gate_wanted);
+        [Some(dy), Some(dx), Some(da), Some(db), dgate]
     })
 }
 
@@ -192,7 +194,8 @@ pub(super) fn kernel_backward(
     offsets: CubeTensor,
     permutation: CubeTensor,
     scale: f32,
-) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+    gate_wanted: bool,
+) -> (CubeTensor, CubeTensor, CubeTensor, Option<CubeTensor>) {
     let (dy, x, a, b, gate) = (contiguous(dy), contiguous(x), contiguous(a), contiguous(b), contiguous(gate));
     let groups = Groups { gate: &gate, offsets: &offsets, permutation: &permutation };
     let product = sizes(&x, &a, &b, scale, Some(groups));
@@ -200,10 +203,13 @@ pub(super) fn kernel_backward(
     let dx = product.up_backward(&dh, &a);
     let (da, db) = (product.gradient_of_a(&dh, &x), product.gradient_of_b(&dy, &h));
     let LowRank { tokens, rank, .. } = product;
+    if !gate_wanted {
+        return (dx, da, db, None);
+    }
     let dgate = output(&gate, [tokens as usize], DType::F32);
     let params = gate_wgsl::Params { tokens, rank, scale }.words();
     launch(&gate_wgsl::PLAIN, &[&dh, &h, &dgate], params, per_element(tokens as usize));
-    (dx, da, db, dgate)
+    (dx, da, db, Some(dgate))
 }
 
 /// The host's view of the groups, from the sorted order.

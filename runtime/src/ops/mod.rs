@@ -17,6 +17,7 @@ mod decode;
 mod dropout;
 mod embedding;
 mod expert_group;
+mod expert_load;
 mod flex;
 mod gradients;
 mod host;
@@ -44,6 +45,7 @@ pub use decode::{DecodeLayer, DecodeStack, DecodeWorker, DecodedToken, Decoder, 
 pub use dropout::dropout;
 pub use embedding::embedding;
 pub use expert_group::{ExpertGroups, SortedTokens, expert_group};
+pub use expert_load::expert_load;
 pub use kernels::Kernels;
 pub use kv_write::kv_write;
 pub use launch::{poison_outputs, run_kernel};
@@ -55,7 +57,7 @@ pub use patch_embed::patch_embed;
 pub use rotary::{Rotation, rotary, rotary_table};
 pub use router_top1::{MAX_EXPERTS, router_top1};
 pub use sample::{NO_TOKEN, SampleParams, SampleState, sample};
-pub use tape::with_composed_gradients;
+pub use tape::{with_composed_gradients, with_gradient};
 
 pub use crate::packed::{PackedFormat, PackedLayout};
 
@@ -301,6 +303,22 @@ pub trait MoleOps: Backend {
         expert_group::composed::<Self>(index, experts)
     }
 
+    /// See [`expert_load`]; the sequences as `[S, 2]`, first token and one past the last.
+    fn expert_load(
+        probs: FloatTensor<Self>,
+        index: IntTensor<Self>,
+        sequences: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        expert_load::composed::<Self>(probs, index, sequences)
+    }
+
+    /// See [`with_gradient`].
+    fn with_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {
+        // Without a tape nobody asks for it.
+        drop(dy);
+        tape::nothing::<Self>(&y)
+    }
+
     /// See [`lora_experts`]; tokens sorted by expert.
     #[allow(clippy::too_many_arguments, reason = "an operation names all its inputs")]
     fn lora_experts(
@@ -332,7 +350,7 @@ pub trait MoleOps: Backend {
         lora_experts::composed::<Self>(base, x, a, b, gate, &groups, scale)
     }
 
-    /// The gradients of [`lora_experts`] in x, A, B and the gate.
+    /// The gradients of [`lora_experts`] in x, A, B and, where `gate_wanted`, the gate.
     #[allow(clippy::too_many_arguments, reason = "an operation names all its inputs")]
     fn lora_experts_backward(
         dy: FloatTensor<Self>,
@@ -343,9 +361,11 @@ pub trait MoleOps: Backend {
         offsets: IntTensor<Self>,
         permutation: IntTensor<Self>,
         scale: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        gate_wanted: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>, Option<FloatTensor<Self>>) {
         let groups = lora_experts::host_groups::<Self>(offsets, permutation);
-        lora_experts::composed_backward::<Self>(dy, x, a, b, gate, &groups, scale)
+        let (dx, da, db, dgate) = lora_experts::composed_backward::<Self>(dy, x, a, b, gate, &groups, scale);
+        (dx, da, db, gate_wanted.then_some(dgate))
     }
 
     /// See [`cross_entropy`]; weight in f32.

@@ -4,7 +4,7 @@ use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{
-    Kernel, largest as largest_wgsl, linear as plain, linear_backward_input as input_plain,
+    Kernel, halve as halve_wgsl, largest as largest_wgsl, linear as plain, linear_backward_input as input_plain,
     linear_backward_input_block as input_block, linear_backward_input_cooperative as input_cooperative,
     linear_backward_input_wide as input_wide, linear_backward_weight as weight_plain,
     linear_backward_weight_block as weight_block, linear_backward_weight_wide as weight_wide, linear_block as block,
@@ -13,7 +13,7 @@ use mole_shaders::{
 
 use super::PackedFormat;
 use super::choice::{Factors, Product, Traits, product};
-use super::launch::{launch, output};
+use super::launch::{launch, output, per_element};
 use crate::device::device_traits;
 
 /// The variant of a kernel file for how its weight is stored.
@@ -56,6 +56,9 @@ macro_rules! by_format_16 {
     };
 }
 
+/// What a cooperative kernel takes of the contracted dimension at a time.
+const COOPERATIVE_DEPTH: u32 = 32;
+
 /// Rows and features of `y = x W^T`.
 #[derive(Clone, Copy)]
 pub(super) struct Features {
@@ -71,10 +74,11 @@ impl Features {
         plain::Params { rows, out_features, in_features }.words()
     }
 
-    /// The way to multiply them, on the device of `tensor`.
-    fn product(self, tensor: &CubeTensor, factors: Factors) -> Product {
+    /// The way to multiply them, contracted over `depth`, on the device of `tensor`.
+    fn product(self, tensor: &CubeTensor, factors: Factors, depth: u32) -> Product {
         let in_fours = self.out_features.is_multiple_of(4) && self.in_features.is_multiple_of(4);
-        product(device_traits(&tensor.device), Traits { in_fours, factors })
+        let traits = Traits { in_fours, in_steps: depth.is_multiple_of(COOPERATIVE_DEPTH), factors };
+        product(device_traits(&tensor.device), traits)
     }
 }
 
@@ -92,7 +96,7 @@ fn tiles(product: Product, rows: u32, columns: u32) -> u32 {
 /// `y = x W^T (+ b)`: `buffers` are x, W, b if there is one, y.
 pub(super) fn forward(buffers: &[&CubeTensor], format: Option<PackedFormat>, features: Features) {
     let biased = buffers.len() == 4;
-    let product = features.product(buffers[0], Factors::of(format));
+    let product = features.product(buffers[0], Factors::of(format), features.in_features);
     let kernel: &'static Kernel = match (product, biased) {
         (Product::Plain, false) => by_format!(plain, format),
         (Product::Plain, true) => by_format!(plain, format, bias),
@@ -105,12 +109,17 @@ pub(super) fn forward(buffers: &[&CubeTensor], format: Option<PackedFormat>, fea
         (Product::Cooperative16, false) => by_format_16!(cooperative, format),
         (Product::Cooperative16, true) => by_format_16!(cooperative, format, bias),
     };
-    launch(kernel, buffers, features.words(), tiles(product, features.rows, features.out_features));
+    let tiles = tiles(product, features.rows, features.out_features);
+    if kernel.needs.is_some() {
+        let x = halved(buffers[0], None);
+        return launch(kernel, &[&[&x], &buffers[1..]].concat(), features.words(), tiles);
+    }
+    launch(kernel, buffers, features.words(), tiles);
 }
 
 /// `dx = dy W`: `buffers` are dy, W, dx.
 pub(super) fn backward_input(buffers: &[&CubeTensor; 3], format: Option<PackedFormat>, features: Features) {
-    let product = features.product(buffers[0], Factors::of(format));
+    let product = features.product(buffers[0], Factors::of(format), features.out_features);
     let kernel: &'static Kernel = match product {
         Product::Plain => by_format!(input_plain, format),
         Product::Block => by_format!(input_block, format),
@@ -123,14 +132,15 @@ pub(super) fn backward_input(buffers: &[&CubeTensor; 3], format: Option<PackedFo
     if kernel.needs.is_some() {
         // What brings dy into f16's range is found on the device.
         let largest = largest(dy);
-        return launch(kernel, &[dy, weight, &largest, dx], features.words(), tiles);
+        let dy = halved(dy, Some(&largest));
+        return launch(kernel, &[&dy, weight, &largest, dx], features.words(), tiles);
     }
     launch(kernel, buffers, features.words(), tiles);
 }
 
 /// `dW = dy^T x`: `buffers` are dy, x, dW.
 pub(super) fn backward_weight(buffers: &[&CubeTensor; 3], features: Features) {
-    let product = features.product(buffers[0], Factors::Trained);
+    let product = features.product(buffers[0], Factors::Trained, features.rows);
     let kernel = match product {
         Product::Block => &weight_block::PLAIN,
         Product::Wide => &weight_wide::PLAIN,
@@ -147,4 +157,16 @@ fn largest(x: &CubeTensor) -> CubeTensor {
     let largest = output(x, [parts as usize], DType::F32);
     launch(&largest_wgsl::PLAIN, &[x, &largest], largest_wgsl::Params { quads, parts }.words(), parts);
     largest
+}
+
+/// x in f16, two to a word; with its `largest` brought into f16's range.
+fn halved(x: &CubeTensor, largest: Option<&CubeTensor>) -> CubeTensor {
+    let octets = x.shape().num_elements() / 8;
+    let y = output(x, [4 * octets], DType::U32);
+    let params = halve_wgsl::Params { octets: octets as u32 }.words();
+    match largest {
+        Some(largest) => launch(&halve_wgsl::SCALED, &[x, largest, &y], params, per_element(octets)),
+        None => launch(&halve_wgsl::PLAIN, &[x, &y], params, per_element(octets)),
+    }
+    y
 }

@@ -10,6 +10,10 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Dispatch, TensorMetadata};
+use burn::tensor::{FloatDType, Shape, Tensor};
+
+use super::MoleOps;
 
 /// An operation's gradient: from what the forward pass saved, the output's gradient, and which inputs want one, to the
 /// inputs' gradients. `None` where none is wanted.
@@ -48,6 +52,25 @@ pub(super) fn record<B: Backend, C: CheckpointStrategy, S: Clone + Debug + Send 
         OpsKind::Tracked(operation) => operation.finish(saved, output),
         OpsKind::UnTracked(operation) => operation.finish(output),
     }
+}
+
+/// A number, of no meaning, whose gradient in `y` is `dy`: what a tape is walked back from where the gradient of its end is
+/// known.
+pub fn with_gradient<const D: usize>(y: Tensor<D>, dy: Tensor<D>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as MoleOps>::with_gradient(y.into_dispatch(), dy.into_dispatch()))
+}
+
+/// The number.
+pub(super) fn nothing<B: Backend>(like: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros(Shape::new([1]), &like.device(), FloatDType::F32)
+}
+
+pub(super) fn tracked_with_gradient<B: MoleOps, C: CheckpointStrategy>(
+    y: FloatTensor<Autodiff<B, C>>,
+    dy: FloatTensor<Autodiff<B, C>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let ((y, node), (dy, _)) = (y.into_parts(), dy.into_parts());
+    record::<B, C, _, 1>([node], nothing::<B>(&y), dy, |dy, _, _| [Some(dy)])
 }
 
 thread_local! {

@@ -3,10 +3,11 @@
 
 use std::ops::Range;
 
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::Tensor;
 
 use super::config::BalanceScope;
 use crate::nn::Routing;
+use crate::ops::expert_load;
 
 /// One layer's fractions and mean probabilities, `[samples, experts]` each.
 #[derive(Clone, Debug)]
@@ -18,24 +19,9 @@ pub(super) struct LayerLoad {
 impl LayerLoad {
     /// Of samples that stand one behind the other.
     pub(super) fn new(routing: &Routing, sequences: &[Range<usize>]) -> Self {
-        let [tokens, experts] = routing.probs.dims();
-        let numbers =
-            Tensor::<1, Int>::arange(0..experts as i64, (&routing.index.device(), DType::I32)).unsqueeze::<2>();
-        let chosen = routing
-            .index
-            .clone()
-            .unsqueeze_dim::<2>(1)
-            .expand([tokens, experts])
-            .equal(numbers.expand([tokens, experts]))
-            .float();
-        Self { fractions: means(&chosen, sequences), probs: means(&routing.probs, sequences) }
+        let (fractions, probs) = expert_load(routing.probs.clone(), routing.index.clone(), sequences);
+        Self { fractions, probs }
     }
-}
-
-/// The mean of each sequence's rows, `[sequences, columns]`.
-pub(super) fn means(rows: &Tensor<2>, sequences: &[Range<usize>]) -> Tensor<2> {
-    let mean = |sequence: &Range<usize>| rows.clone().narrow(0, sequence.start, sequence.len()).mean_dim(0);
-    Tensor::cat(sequences.iter().map(mean).collect(), 0)
 }
 
 /// The balance loss of each sample, `[samples]`.
@@ -60,6 +46,16 @@ pub(super) fn factors(loads: &[LayerLoad], scope: BalanceScope) -> Vec<Tensor<2>
             vec![pooled; loads.len()]
         }
     }
+}
+
+/// The gradient of `sum_s sum_k factors_sk P_sk` in the probabilities `[tokens, experts]` that P is the mean of.
+pub(super) fn gradient(factors: &Tensor<2>, sequences: &[Range<usize>]) -> Tensor<2> {
+    let [_, experts] = factors.dims();
+    let of_sequence = |(number, sequence): (usize, &Range<usize>)| {
+        let factor = factors.clone().narrow(0, number, 1) / sequence.len() as f32;
+        factor.expand([sequence.len(), experts])
+    };
+    Tensor::cat(sequences.iter().enumerate().map(of_sequence).collect(), 0)
 }
 
 fn mean(tensors: impl ExactSizeIterator<Item = Tensor<2>>) -> Tensor<2> {

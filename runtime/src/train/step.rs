@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::image::PixelValues;
 use crate::model::{LlamaLayer, Llava, Packing, ParameterVisitor, Parameters, TokenSpan, layer_name, spans};
 use crate::nn::{Noise, Routing};
+use crate::ops::with_gradient;
 
 /// A sample that is ready for the model.
 #[derive(Clone, Debug)]
@@ -374,9 +375,10 @@ pub fn accumulate(
             let x = inputs.pop().expect("one input a layer");
             Run::new(model, index, x, &packed, Some(seed), trained)
         });
-        let mut loss = (y * dy).sum();
+        let mut loss = with_gradient(y, dy);
         if let (Some(factors), Some(routing)) = (&factors, &routing) {
-            loss = loss + balance_term(routing, &packed.packing, factors[index].clone());
+            let dprobs = balance::gradient(&factors[index], &packed.packing.sequences);
+            loss = loss + with_gradient(routing.probs.clone(), dprobs);
         }
         let mut tape = loss.backward();
         trained.iter().for_each(|&parameters| {
@@ -387,15 +389,10 @@ pub fn accumulate(
 
     // Text alone, with nothing trained in front of the layers, leaves no tape.
     if packed.embeddings.is_tracked() {
-        let mut tape = (packed.embeddings.clone() * dy).sum().backward();
+        let mut tape = with_gradient(packed.embeddings.clone(), dy).backward();
         front.visit(&mut Collect { tape: &mut tape, into: store });
     }
     let balance_losses = balance.map(|(_, scope)| balance::losses(&loads, scope));
     let fractions = loads.into_iter().map(|load| load.fractions).collect();
     Ok(MicroLosses { token_losses: token_losses.inner(), balance_losses, fractions })
-}
-
-/// `sum_s sum_k factors_sk P_sk`, P the mean probabilities of the layer on the tape.
-fn balance_term(routing: &Routing, packing: &Packing, factors: Tensor<2>) -> Tensor<1> {
-    (balance::means(&routing.probs, &packing.sequences) * factors).sum()
 }

@@ -9,7 +9,7 @@ use mole_shaders::{
 };
 
 use super::stack::{DecodeLayer, DecodeStack, LowRank, Router};
-use super::{DecodeWorker, Kernels4, PackedCube, cube, filled, in_kernels, scratch};
+use super::{DecodeWorker, GATED_KERNELS, Kernels4, PackedCube, cube, filled, in_kernels, scratch};
 use crate::ops::launch::{launch, output, per_element};
 
 /// Keys of a split: enough work for a workgroup, and enough workgroups to fill a device.
@@ -199,7 +199,14 @@ impl Layer {
 
     /// Kernels of the layer.
     pub fn launches(&self, buffers: &Buffers) -> u64 {
-        6 + u64::from(!self.is_alone(buffers)) + u64::from(self.mlp_lora[2].is_some())
+        let gated = u64::from(self.is_gated(buffers.worker));
+        6 - gated + u64::from(!self.is_alone(buffers)) + u64::from(self.mlp_lora[2].is_some())
+    }
+
+    /// Whether gate and up end in the MLP's gate themselves: by a workgroup, whose eight rows are four of each, and where no
+    /// adapter's wide half comes between.
+    fn is_gated(&self, worker: DecodeWorker) -> bool {
+        worker == DecodeWorker::Workgroup && self.mlp_lora[0].is_none() && self.mlp_lora[1].is_none()
     }
 
     /// All of the layer, from `buffers.x` to `buffers.x`.
@@ -281,16 +288,29 @@ impl Layer {
         };
         let (gate_a, up_a) = (gate.map_or(none, |pair| &pair.a), up.map_or(none_2, |pair| &pair.a));
         let router = self.router.as_ref().unwrap_or(none_3);
-        let bindings = [middle, &self.mlp_norm, &self.gate_up.buffer, gate_a, up_a, router, gate_up, routing];
+        let gated = self.is_gated(*worker);
+        let bindings = [
+            middle,
+            &self.mlp_norm,
+            &self.gate_up.buffer,
+            gate_a,
+            up_a,
+            router,
+            if gated { u } else { gate_up },
+            routing,
+        ];
+        let kernels = if gated { GATED_KERNELS } else { in_kernels(*worker) };
         let workgroups = worker.workgroups(params.rows, params.rank_1 + params.rank_2);
-        launch(self.gate_up.variant(in_kernels(*worker)), &bindings, params.words(), workgroups);
+        launch(self.gate_up.variant(kernels), &bindings, params.words(), workgroups);
 
-        let (scale_1, scale_2) = (scale(gate), scale(up));
         let width = self.down_proj.columns;
-        let params =
-            swiglu_wgsl::Params { width, rank_1: rank(gate), rank_2: rank(up), experts, scale_1, scale_2 }.words();
-        let (gate_b, up_b) = (gate.map_or(none, |pair| &pair.b), up.map_or(none_2, |pair| &pair.b));
-        launch(&swiglu_wgsl::PLAIN, &[gate_up, gate_b, up_b, routing, u], params, per_element(width as usize));
+        if !gated {
+            let (scale_1, scale_2) = (scale(gate), scale(up));
+            let params =
+                swiglu_wgsl::Params { width, rank_1: rank(gate), rank_2: rank(up), experts, scale_1, scale_2 }.words();
+            let (gate_b, up_b) = (gate.map_or(none, |pair| &pair.b), up.map_or(none_2, |pair| &pair.b));
+            launch(&swiglu_wgsl::PLAIN, &[gate_up, gate_b, up_b, routing, u], params, per_element(width as usize));
+        }
 
         let params = out_wgsl::Params {
             in_features: width,

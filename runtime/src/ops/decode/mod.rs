@@ -144,6 +144,9 @@ impl DecodeWorker {
 
 type Kernels4 = [&'static mole_shaders::Kernel; 4];
 
+/// The kernels of `decode_in` that end in the MLP's gate.
+const GATED_KERNELS: Kernels4 = [&in_wgsl::GATED, &in_wgsl::W_F16_GATED, &in_wgsl::W_Q8_GATED, &in_wgsl::W_Q4_GATED];
+
 /// The kernels of `decode_in`.
 fn in_kernels(worker: DecodeWorker) -> Kernels4 {
     use in_wgsl::{ALONE, PLAIN, W_F16, W_F16_ALONE, W_Q4, W_Q4_ALONE, W_Q8, W_Q8_ALONE};
