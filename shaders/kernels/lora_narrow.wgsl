@@ -1,8 +1,9 @@
-#variants GROUPED BY_DEPTH
+#variants GROUPED BY_DEPTH ALONE
 // h_t = W_e x_t, e the expert of token t: the narrow half of a LoRA product, W being A, or with BY_DEPTH the transpose of B.
 // T tokens, K input features, R rank, E experts, K and with BY_DEPTH R multiples of 4.
 // One workgroup of 256 threads per 4 tokens of one expert and 32 of the rank. A thread sums 4 x 4 of them over its share of
-// the features, so that a few tokens still fill a GPU; then the shares are added.
+// the features, so that a few tokens still fill a GPU; then the shares are added. With ALONE one thread sums 4 x 4 over all
+// features, and nobody waits.
 // Source: Hu et al. 2021, arXiv 2106.09685; grouped as in Gale et al. 2022, arXiv 2211.15841.
 #import grid
 #import bounded
@@ -26,10 +27,6 @@ struct Params {
 }
 
 const TILE = 4u; // tokens
-const RANKS = 32u;
-const THREADS = 256u;
-
-var<workgroup> shares: array<vec4<f32>, TILE * THREADS>; // [token, thread]
 
 #import lora_group
 
@@ -56,6 +53,61 @@ fn weights(expert: u32, r: u32, quad: u32) -> mat4x4<f32> {
     );
 #endif
 }
+
+// What two quads of the features add to the sums of the tokens whose rows of x begin at `rows`; of the second `share`. Two
+// at a time, so that their loads do not wait for each other.
+fn two_quads(sums: mat4x4<f32>, expert: u32, r: u32, rows: vec4<u32>, quad: u32, next: u32, share: f32) -> mat4x4<f32> {
+    let w = weights(expert, r, quad);
+    let w_next = weights(expert, r, next) * share;
+    return sums + mat4x4<f32>(
+        x[rows.x + quad] * w + x[rows.x + next] * w_next,
+        x[rows.y + quad] * w + x[rows.y + next] * w_next,
+        x[rows.z + quad] * w + x[rows.z + next] * w_next,
+        x[rows.w + quad] * w + x[rows.w + next] * w_next,
+    );
+}
+
+// Four neighbours of the rank, of one token.
+fn store_four(token: u32, r: u32, sums: vec4<f32>) {
+    for (var j = 0u; j < 4u; j++) {
+        if (token != NO_TOKEN && r + j < params.rank) {
+            h[token * params.rank + r + j] = sums[j];
+        }
+    }
+}
+
+#ifdef ALONE
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) count: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let fours = (params.rank + 3u) / 4u;
+    let unit = workgroup_index(workgroup, count) * 64u + thread;
+    let group = group_of(unit / fours);
+    if (group.first >= group.last) {
+        return;
+    }
+    let quads = bounded(params.in_features / 4u, arrayLength(&x));
+    let tokens = vec4<u32>(token_in(group, 0u), token_in(group, 1u), token_in(group, 2u), token_in(group, 3u));
+    // A line without a token repeats the first: its sums are not stored.
+    let rows = quads * select(tokens, tokens.xxxx, tokens == vec4<u32>(NO_TOKEN));
+    let r = (unit % fours) * 4u;
+    var sums = mat4x4<f32>();
+    for (var quad = 0u; quad < quads; quad += 2u) {
+        sums = two_quads(sums, group.expert, r, rows, quad, min(quad + 1u, quads - 1u), f32(min(quads - quad, 2u) - 1u));
+    }
+    store_four(tokens.x, r, sums[0]);
+    store_four(tokens.y, r, sums[1]);
+    store_four(tokens.z, r, sums[2]);
+    store_four(tokens.w, r, sums[3]);
+}
+#else
+const RANKS = 32u;
+const THREADS = 256u;
+
+var<workgroup> shares: array<vec4<f32>, TILE * THREADS>; // [token, thread]
 
 @compute @workgroup_size(256)
 fn main(
@@ -86,15 +138,11 @@ fn main(
         let tokens = vec4<u32>(token_of_line[0], token_of_line[1], token_of_line[2], token_of_line[3]);
         let rows = quads * select(tokens, tokens.xxxx, tokens == vec4<u32>(NO_TOKEN));
         let r = rank_0 + 4u * four;
-        // Two at a time, so that their loads do not wait for each other; beyond the features the last one counts as zero.
         for (var quad = lane; quad < quads; quad += 2u * lanes) {
+            // Beyond the features the last quad stands again, without weight.
             let next = min(quad + lanes, quads - 1u);
-            let w = weights(group.expert, r, quad);
-            let w_next = weights(group.expert, r, next) * select(0.0, 1.0, quad + lanes < quads);
-            sums[0] += x[rows.x + quad] * w + x[rows.x + next] * w_next;
-            sums[1] += x[rows.y + quad] * w + x[rows.y + next] * w_next;
-            sums[2] += x[rows.z + quad] * w + x[rows.z + next] * w_next;
-            sums[3] += x[rows.w + quad] * w + x[rows.w + next] * w_next;
+            let share = select(0.0, 1.0, quad + lanes < quads);
+            sums = two_quads(sums, group.expert, r, rows, quad, next, share);
         }
     }
     for (var i = 0u; i < TILE; i++) {
@@ -110,12 +158,7 @@ fn main(
             // Each begins elsewhere, in another bank.
             total += shares[first + (i + at) % sharing];
         }
-        let token = token_of_line[line];
-        let r = rank_0 + 4u * (at % fours);
-        for (var j = 0u; j < 4u; j++) {
-            if (token != NO_TOKEN && r + j < params.rank) {
-                h[token * params.rank + r + j] = total[j];
-            }
-        }
+        store_four(token_of_line[line], rank_0 + 4u * (at % fours), total);
     }
 }
+#endif

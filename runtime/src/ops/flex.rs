@@ -1,17 +1,17 @@
 //! Bodies for the CPU: what a composed body does in ten operations, each a pass over memory, is one pass here. The
 //! products stay burn's. The composed bodies are what these are tested against.
 
-mod packed;
+mod few_rows;
 
 use std::ops::Range;
 
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::attention::{AttentionMask, packed_sequences};
-use super::{MoleOps, PackedLayout, host, linear};
+use super::{MoleOps, PackedLayout, host, kv_write, linear, lora};
 
 type Floats = FloatTensor<Flex>;
 type Ints = IntTensor<Flex>;
@@ -20,9 +20,52 @@ type Ints = IntTensor<Flex>;
 const LANES: usize = 16;
 
 impl MoleOps for Flex {
+    fn mole_linear(x: Floats, weight: Floats) -> Floats {
+        few_rows::linear(&x, &weight).unwrap_or_else(|| linear::composed::<Self>(x, weight, None))
+    }
+
     fn linear_packed(x: Floats, words: Ints, layout: PackedLayout) -> Floats {
-        packed::linear(&x, &words, layout)
+        few_rows::linear_packed(&x, &words, layout)
             .unwrap_or_else(|| linear::composed::<Self>(x, host::unpack::<Self>(words, layout), None))
+    }
+
+    fn router_top1(x: Floats, weight: Floats, bias: Floats) -> (Floats, Ints) {
+        let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+        let ([tokens, d_model], [experts, _]) = (x.shape().dims(), weight.shape().dims());
+        let (mut probs, mut index) = (Vec::with_capacity(tokens * experts), Vec::with_capacity(tokens));
+        let mut logits = vec![0.0; experts];
+        for x in slice(&x).chunks_exact(d_model) {
+            let rows = slice(&weight).chunks_exact(d_model).zip(slice(&bias));
+            logits.iter_mut().zip(rows).for_each(|(logit, (row, bias))| *logit = dot(row, x) + bias);
+            // Ties go to the lower index.
+            let best = (1..experts).fold(0, |best, expert| if logits[expert] > logits[best] { expert } else { best });
+            index.push(best as i32);
+            let most = logits[best];
+            logits.iter_mut().for_each(|logit| *logit = exp(*logit - most));
+            let total = sum(&logits);
+            probs.extend(logits.iter().map(|weight| weight / total));
+        }
+        let index = Self::int_from_data(TensorData::new(index, [tokens]), &Default::default());
+        (tensor(probs, Shape::new([tokens, experts])), index)
+    }
+
+    fn lora(base: Floats, x: Floats, a: Floats, b: Floats, scale: f32) -> Floats {
+        let few = few_rows::low_rank([&base, &x, &a, &b], scale, |_| (0, 1.0));
+        few.unwrap_or_else(|| lora::composed::<Self>(base, x, a, b, scale))
+    }
+
+    fn lora_experts_few(
+        base: Floats,
+        x: Floats,
+        a: Floats,
+        b: Floats,
+        gate: Floats,
+        index: Ints,
+        scale: f32,
+    ) -> Floats {
+        let (gate, index) = (host::floats::<Flex>(gate), host::ints::<Flex>(index));
+        let of_token = |token: usize| (index[token] as usize, gate[token]);
+        few_rows::low_rank([&base, &x, &a, &b], scale, of_token).expect("called for few tokens")
     }
 
     fn rms_norm(x: Floats, weight: Floats, eps: f32) -> Floats {
@@ -100,12 +143,39 @@ impl MoleOps for Flex {
     }
 
     fn mole_attention(q: Floats, k: Floats, v: Floats, key_range: Ints, position: Ints, mask: AttentionMask) -> Floats {
-        let rows = batch_rows([&q, &k], key_range, position, mask).map(|row| {
+        let (k, v) = (k.to_contiguous(), v.to_contiguous());
+        let rows = batch_rows([&q, &k], key_range, position, mask).map(|mut row| {
+            if row.queries == 1 {
+                return row.one_query(&q, &k, &v);
+            }
+            // A cache is longer than what the last query, which sees most, sees of it.
+            row.keys = row.seen(row.queries - 1).end.max(1).min(row.keys);
             let scores = Flex::float_matmul(row.queries(&q, row.scale), row.keys_of(&k).transpose(1, 2));
             let probs = row.softmax(scores);
             row.back(Flex::float_matmul(probs, row.keys_of(&v)), row.heads, row.queries)
         });
         Flex::float_cat(rows.collect(), rows_dim(mask))
+    }
+
+    fn kv_write(cache: Floats, value: Floats, position: Ints) -> Floats {
+        let ([batch, context, ..], [_, tokens, kv_heads, head_dim]) = (cache.shape().dims::<4>(), value.shape().dims());
+        // A cache that is all of its memory is written in place, if it is nobody else's too.
+        if cache.as_slice::<f32>().is_none_or(|all| all.len() != cache.storage::<f32>().len()) {
+            return kv_write::composed::<Self>(cache, value, position);
+        }
+        let first = host::ints::<Flex>(position)[0].max(0) as usize;
+        let (value, width) = (value.to_contiguous(), kv_heads * head_dim);
+        let mut cache = cache;
+        let rows =
+            cache.storage_mut::<f32>().chunks_exact_mut(context * width).zip(slice(&value).chunks(tokens * width));
+        for (cached, value) in rows.take(batch) {
+            // What would fall beyond the context is dropped.
+            let written = tokens.min(context.saturating_sub(first)) * width;
+            if written > 0 {
+                cached[first * width..][..written].copy_from_slice(&value[..written]);
+            }
+        }
+        cache
     }
 
     fn attention_backward(
@@ -243,15 +313,41 @@ impl BatchRow {
         if factor == 1.0 { tensor } else { Flex::float_mul_scalar(tensor, factor.into()) }
     }
 
-    /// `[1, S, G, Dh]` of the batch to `[G, S, Dh]`.
+    /// The first keys of `[1, S, G, Dh]` of the batch to `[G, keys, Dh]`.
     fn keys_of(&self, of: &Floats) -> Floats {
-        let tensor = self.cut(of).permute(&[0, 2, 1, 3]).to_contiguous();
+        let tensor = self.cut(of).narrow(1, 0, self.keys).permute(&[0, 2, 1, 3]).to_contiguous();
         tensor.reshape(Shape::new([self.kv_heads, self.keys, self.head_dim]))
     }
 
     /// `[.., tokens, Dh]` of some heads back to `[1, tokens, heads, Dh]`.
     fn back(&self, tensor: Floats, heads: usize, tokens: usize) -> Floats {
         tensor.to_contiguous().reshape(Shape::new([1, heads, tokens, self.head_dim])).permute(&[0, 2, 1, 3])
+    }
+
+    /// The attention of a row's only query, straight from keys and values as they lie: `[1, 1, H, Dh]`.
+    fn one_query(&self, q: &Floats, k: &Floats, v: &Floats) -> Floats {
+        let (head_dim, group, first) = (self.head_dim, self.heads / self.kv_heads, self.place[1]);
+        let q = self.cut(q).to_contiguous();
+        let (k, v) = (slice(k), slice(v));
+        let seen = self.seen(0);
+        let token = |key: usize| (first * self.keys + key) * self.kv_heads;
+        let mut weights = vec![0.0; seen.len()];
+        let mut y = vec![0.0; self.heads * head_dim];
+        for (head, (q, y)) in slice(&q).chunks_exact(head_dim).zip(y.chunks_exact_mut(head_dim)).enumerate() {
+            let of_key = |key: usize| (token(key) + head / group) * head_dim;
+            for (weight, key) in weights.iter_mut().zip(seen.clone()) {
+                *weight = self.scale * dot(q, &k[of_key(key)..][..head_dim]);
+            }
+            let largest = largest(&weights);
+            weights.iter_mut().for_each(|weight| *weight = exp(*weight - largest));
+            // A query that sees no key yields zeros.
+            let factor = if seen.is_empty() { 0.0 } else { 1.0 / sum(&weights) };
+            for (weight, key) in weights.iter().zip(seen.clone()) {
+                let values = &v[of_key(key)..][..head_dim];
+                y.iter_mut().zip(values).for_each(|(y, value)| *y += factor * weight * value);
+            }
+        }
+        tensor(y, Shape::new([1, 1, self.heads, head_dim]))
     }
 
     /// The keys that a row of scores sees.
@@ -368,9 +464,9 @@ fn exp(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{activation, attention, cross_entropy, norm};
-    use burn::backend::ops::IntTensorOps;
-
+    use super::super::{
+        activation, attention, cross_entropy, expert_group, kv_write, lora, lora_experts, norm, router_top1,
+    };
     use super::*;
 
     /// Numbers around zero that do not repeat.
@@ -458,6 +554,46 @@ mod tests {
     }
 
     #[test]
+    fn the_router_agrees_with_the_composed_one() {
+        for experts in [1, 3, 17] {
+            let (x, weight) = (numbers(&[9, 20], 1), numbers(&[experts, 20], 2));
+            let bias = numbers(&[experts], 3);
+            let (probs, index) = Flex::router_top1(x.clone(), weight.clone(), bias.clone());
+            let (expected_probs, expected) = router_top1::composed::<Flex>(x, weight, bias);
+            close("probabilities", probs, expected_probs);
+            assert_eq!(host::ints::<Flex>(index), host::ints::<Flex>(expected));
+        }
+    }
+
+    #[test]
+    fn low_rank_products_of_few_tokens_agree_with_the_composed_ones() {
+        for tokens in [1, 4] {
+            let (base, x) = (numbers(&[tokens, 37], 1), numbers(&[tokens, 20], 2));
+            let (a, b) = (numbers(&[3, 20], 3), numbers(&[37, 3], 4));
+            let ours = Flex::lora(base.clone(), x.clone(), a.clone(), b.clone(), 0.02);
+            close("LoRA", ours, lora::composed::<Flex>(base.clone(), x.clone(), a, b, 0.02));
+            let (a, b, gate) = (numbers(&[5, 3, 20], 5), numbers(&[5, 37, 3], 6), numbers(&[tokens], 7));
+            let experts = &[4, 0, 4, 2][..tokens];
+            let groups = expert_group::HostGroups::sort(experts, 5);
+            let index = ints(experts, &[tokens]);
+            let ours = Flex::lora_experts_few(base.clone(), x.clone(), a.clone(), b.clone(), gate.clone(), index, 0.02);
+            close("experts", ours, lora_experts::composed::<Flex>(base, x, a, b, gate, &groups, 0.02));
+        }
+    }
+
+    #[test]
+    fn the_cache_is_written_as_the_composed_body_does() {
+        for (tokens, position) in [(1, 0), (1, 6), (3, 2), (3, 5), (1, 7), (2, 9)] {
+            let (cache, value) = (numbers(&[2, 7, 3, 4], 1), numbers(&[2, tokens, 3, 4], 2));
+            let at = ints(&[position], &[1]);
+            let kept = cache.clone();
+            let expected = kv_write::composed::<Flex>(cache.clone(), value.clone(), at.clone());
+            close("kv_write", Flex::kv_write(cache, value, at), expected);
+            close("what another holds", kept, numbers(&[2, 7, 3, 4], 1));
+        }
+    }
+
+    #[test]
     fn attention_agrees_with_the_composed_one() {
         let full = [0, 19, 0, 19];
         // Keys that are not there at either end, and a row that has none.
@@ -468,6 +604,8 @@ mod tests {
             (AttentionMask::Causal, full, 0, 19),
             (AttentionMask::Causal, cut, 9, 4),
             (AttentionMask::Causal, full, 18, 1),
+            (AttentionMask::Causal, cut, 10, 1),
+            (AttentionMask::Full, cut, 0, 1),
             (AttentionMask::Packed, full, 0, 19),
         ] {
             // Packed sequences of 12, 1 and 6 tokens, in a batch of one.

@@ -16,7 +16,7 @@ use cubecl::server::{KernelArguments, MetadataBindingInfo};
 use cubecl::{CubeCount, CubeDim, ExecutionMode};
 use mole_shaders::Kernel;
 
-use crate::device::launching;
+use crate::device::{AdapterKind, device_traits, launching};
 
 /// A kernel as cubecl wants it. The id covers the source, since the kernel's name is unique.
 #[derive(Debug)]
@@ -73,6 +73,12 @@ pub(super) fn launch(kernel: &'static Kernel, buffers: &[&CubeTensor], params: V
         let kernel = Box::new(SourceKernel::new(wgsl, dim));
         buffers[0].client.launch(kernel, CubeCount::Static(x, y, z), arguments);
     });
+}
+
+/// Whether the GPU of `tensor` is software: threads that meet in a workgroup cost more there than they save, and a few
+/// threads fill it.
+pub(super) fn is_software(tensor: &CubeTensor) -> bool {
+    matches!(device_traits(&tensor.device).kind, AdapterKind::Software | AdapterKind::Cpu)
 }
 
 /// A contiguous copy of `tensor`, or itself.

@@ -12,7 +12,7 @@ use mole_shaders::{
 };
 
 use super::Kernels;
-use super::launch::{dims, launch, output};
+use super::launch::{dims, is_software, launch, output, per_element};
 
 /// Tokens and features of a plain kernel's tile.
 const PLAIN_TILE: u32 = 32;
@@ -160,16 +160,26 @@ impl LowRank<'_> {
     }
 
     fn narrow(&self, x: &CubeTensor, weight: &CubeTensor, h: &CubeTensor, in_features: u32, weights: Weights) {
-        use narrow_wgsl::{BY_DEPTH, GROUPED, GROUPED_BY_DEPTH, PLAIN, Params};
-        let kernel = match weights {
-            Weights::ByResult => self.pick(&PLAIN, &GROUPED),
-            Weights::ByDepth => self.pick(&BY_DEPTH, &GROUPED_BY_DEPTH),
+        use narrow_wgsl::{
+            ALONE, BY_DEPTH, BY_DEPTH_ALONE, GROUPED, GROUPED_ALONE, GROUPED_BY_DEPTH, GROUPED_BY_DEPTH_ALONE, PLAIN,
+            Params,
+        };
+        let alone = is_software(x);
+        let kernel = match (weights, alone) {
+            (Weights::ByResult, false) => self.pick(&PLAIN, &GROUPED),
+            (Weights::ByResult, true) => self.pick(&ALONE, &GROUPED_ALONE),
+            (Weights::ByDepth, false) => self.pick(&BY_DEPTH, &GROUPED_BY_DEPTH),
+            (Weights::ByDepth, true) => self.pick(&BY_DEPTH_ALONE, &GROUPED_BY_DEPTH_ALONE),
         };
         let &Self { tokens, rank, experts, .. } = self;
         let order = self.groups.map(|groups| [groups.offsets, groups.permutation]);
         let bindings = [&[x, weight, h], order.as_slice().as_flattened()].concat();
         let params = Params { tokens, in_features, rank, experts }.words();
-        launch(kernel, &bindings, params, self.tiles(4) * rank.div_ceil(32));
+        let workgroups = match alone {
+            true => per_element((self.tiles(4) * rank.div_ceil(4)) as usize),
+            false => self.tiles(4) * rank.div_ceil(32),
+        };
+        launch(kernel, &bindings, params, workgroups);
     }
 
     fn wide(&self, buffers: &[&CubeTensor], out_features: u32, weights: Weights) {

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Int, Shape, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{router_top1 as router_wgsl, router_top1_backward as backward_wgsl};
 
-use super::launch::{contiguous, dims, launch, output, per_element};
+use super::launch::{contiguous, dims, is_software, launch, output, per_element};
 use super::tape::record;
 use super::{MoleOps, host};
 
@@ -77,7 +77,11 @@ pub(super) fn kernel(x: CubeTensor, weight: CubeTensor, bias: CubeTensor) -> (Cu
     let probs = output(&x, [tokens as usize, experts as usize], DType::F32);
     let index = output(&x, [tokens as usize], DType::I32);
     let params = router_wgsl::Params { tokens, d_model, experts }.words();
-    launch(&router_wgsl::PLAIN, &[&x, &weight, &bias, &probs, &index], params, tokens);
+    let buffers = [&x, &weight, &bias, &probs, &index];
+    match is_software(&x) {
+        true => launch(&router_wgsl::ALONE, &buffers, params, per_element(tokens as usize)),
+        false => launch(&router_wgsl::PLAIN, &buffers, params, tokens),
+    }
     (probs, index)
 }
 

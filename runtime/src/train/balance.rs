@@ -55,7 +55,9 @@ pub(super) fn gradient(factors: &Tensor<2>, sequences: &[Range<usize>]) -> Tenso
         let factor = factors.clone().narrow(0, number, 1) / sequence.len() as f32;
         factor.expand([sequence.len(), experts])
     };
-    Tensor::cat(sequences.iter().enumerate().map(of_sequence).collect(), 0)
+    let mut all: Vec<Tensor<2>> = sequences.iter().enumerate().map(of_sequence).collect();
+    // One is most often all there are.
+    if all.len() == 1 { all.remove(0) } else { Tensor::cat(all, 0) }
 }
 
 fn mean(tensors: impl ExactSizeIterator<Item = Tensor<2>>) -> Tensor<2> {
