@@ -1,7 +1,7 @@
 #variants W_F16|W_Q8|W_Q4 ALONE|GATED
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
-// D model width, N rows of W, E experts (1: no router), R1 and R2 ranks of two adapters. One workgroup per ROWS rows of A,
+// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters. One workgroup per ROWS rows of A,
 // each of which decides for itself, so that nobody waits for a decision; then one per ROWS rows of W (with ALONE one
 // thread). The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
 // end.
@@ -48,17 +48,15 @@ fn z(quad: u32) -> vec4<f32> {
 #import rows
 #import bounded
 
-#ifdef ALONE
-var<private> logits: array<f32, MAX_EXPERTS>;
-#else
 var<workgroup> logits: array<f32, MAX_EXPERTS>;
-#endif
 
 // The norm's factor, from the sum of squares.
 fn factor(squares: f32) -> f32 {
     return 1.0 / sqrt(squares / f32(params.d_model) + params.eps);
 }
 
+#ifdef ALONE
+#else
 // A quad's part of four experts' logits.
 fn four_logits(first: u32, experts: u32, quad: u32, value: vec4<f32>) -> vec4<f32> {
     let at = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(experts - 1u)) * (params.d_model / 4u) + quad;
@@ -66,33 +64,45 @@ fn four_logits(first: u32, experts: u32, quad: u32, value: vec4<f32>) -> vec4<f3
         dot(router[at.x], value), dot(router[at.y], value), dot(router[at.z], value), dot(router[at.w], value)
     );
 }
+#endif
 
-// The expert, and the routing written down by the first of those who decide.
-fn decide(lane: u32, experts: u32, writes: bool) -> u32 {
-    let quads = params.d_model / 4u;
+// The router's logits, for all of the workgroup: with ALONE a thread takes an expert, of which there are no more than threads.
+// Ends with a barrier.
+fn fill_logits(thread: u32, experts: u32) {
+    let quads = bounded(params.d_model / 4u, arrayLength(&x));
+#ifdef ALONE
+    if (thread < experts) {
+        var sum = vec4<f32>();
+        squares = 0.0;
+        for (var quad = 0u; quad < quads; quad++) {
+            sum += router[thread * quads + quad] * z(quad);
+        }
+        let bias = router[experts * quads + thread / 4u][thread % 4u];
+        logits[thread] = factor(squares) * dot(sum, vec4<f32>(1.0)) + bias;
+    }
+#else
     for (var first = 0u; first < experts; first += ROWS) {
         var sums: Sums;
         squares = 0.0;
-        for (var quad = lane; quad < quads; quad += LANES) {
+        for (var quad = thread; quad < quads; quad += LANES) {
             let value = z(quad);
             sums.low += four_logits(first, experts, quad, value);
-#ifdef ALONE
-#else
             sums.high += four_logits(first + 4u, experts, quad, value);
-#endif
         }
-        share_rows(lane, sums, squares);
+        share_rows(thread, sums, squares);
         let scale = factor(other_total());
-        for (var i = lane; i < min(ROWS, experts - first); i += LANES) {
+        for (var i = thread; i < min(ROWS, experts - first); i += LANES) {
             let expert = first + i;
             let bias = router[experts * quads + expert / 4u][expert % 4u];
             logits[expert] = scale * row_total(i) + bias;
         }
     }
-#ifdef ALONE
-#else
-    workgroupBarrier();
 #endif
+    workgroupBarrier();
+}
+
+// The expert, and the routing written down by one of those who decide.
+fn decide(lane: u32, experts: u32, writes: bool) -> u32 {
     var best = 0u;
     for (var expert = 1u; expert < experts; expert++) {
         if (logits[expert] > logits[best]) {
@@ -142,12 +152,19 @@ fn main(
     let adapter_rows = params.rank_1 + params.rank_2;
     let adapter_groups = (adapter_rows + ROWS - 1u) / ROWS;
 #ifdef ALONE
-    let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
+    let begin = WORKGROUP * workgroup_index(workgroup, count);
+    let index = begin + thread;
     let lane = 0u;
 #else
-    let index = workgroup_index(workgroup, count);
+    let begin = workgroup_index(workgroup, count);
+    let index = begin;
     let lane = thread;
 #endif
+    let experts = bounded(params.experts, arrayLength(&routing));
+    // Uniform: depends on the workgroup and the parameters alone.
+    if (begin < adapter_groups && experts > 1u) {
+        fill_logits(thread, experts);
+    }
     // Uniform where threads meet: depends on the workgroup alone, as all that follows.
     if (index >= adapter_groups + (params.rows + ROWS - 1u) / ROWS) {
         return;
@@ -157,7 +174,6 @@ fn main(
     var sums: Sums;
     if (index < adapter_groups) {
         var expert = 0u;
-        let experts = bounded(params.experts, arrayLength(&routing));
         if (experts > 1u) {
             expert = decide(lane, experts, index == 0u);
         }

@@ -7,9 +7,9 @@
 //! eps |loss| / h from rounding and h^2 from curvature: about 1e-3 at a step of 5e-2 over all elements.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use mole_runtime::device::ComputeDevice;
+use mole_runtime::device::{ComputeDevice, DeviceChoice, report};
 use mole_runtime::ops::{
-    self, AttentionMask, PackedFormat, Weight, expert_group, rotary_table, with_composed_gradients,
+    self, AttentionMask, PackedFormat, Product, Weight, expert_group, rotary_table, with_composed_gradients,
 };
 use mole_tests::{gpu, ints, max_norm, numbers, values, weight_packed};
 
@@ -59,6 +59,7 @@ fn check(what: &str, inputs: &[Vec<f32>], function: Function<'_>) {
     }
     check_slopes(what, &cpu, inputs, &explicit, function);
     let Some(gpu) = gpu() else { return };
+    exact_products();
     let (gpu_y, on_gpu) = gradients(&gpu, inputs, function);
     close(&format!("{what}, output on the GPU"), &gpu_y, &y, EXACT);
     for (index, (on_gpu, explicit)) in on_gpu.iter().zip(&explicit).enumerate() {
@@ -69,6 +70,14 @@ fn check(what: &str, inputs: &[Vec<f32>], function: Function<'_>) {
         close(&format!("{what}, input {index} on the GPU, composed"), on_gpu, composed, EXACT);
     }
     check_slopes(&format!("{what} on the GPU"), &gpu, inputs, &on_gpu, function);
+}
+
+/// Products in f32: what matrix units round, where there are some, is tested in `cooperative`.
+fn exact_products() {
+    let report = pollster::block_on(report(DeviceChoice::Gpu)).expect("it is open");
+    if !report.cooperative_f16.is_empty() {
+        Product::always(Some(Product::Wide));
+    }
 }
 
 /// Finite differences of the loss, in the direction of each input's own gradient.

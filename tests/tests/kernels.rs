@@ -4,6 +4,7 @@
 //! Tolerances: sums of n products in another order differ by about sqrt(n) eps; the largest sums here have 600 terms of
 //! size 1, so 2e-5 absolute and 1e-5 relative. Element-wise functions get 2e-6, the accuracy of `exp` on GPUs.
 
+use burn::optim::{AdamWConfig, Optimizer};
 use burn::tensor::{Device, Tensor};
 use mole_runtime::device::ComputeDevice;
 use mole_runtime::ops::{self, PackedFormat, SampleParams, SampleState, Weight, rotary_table, run_kernel};
@@ -313,6 +314,59 @@ fn expert_group() {
             assert_eq!(int_values(sorted.offsets), offsets, "{tokens} tokens, {experts} experts");
         }
     }
+}
+
+#[test]
+fn expert_load() {
+    for experts in [1, 3, 16, 17, 64] {
+        for sequences in [&[0..5][..], &[0..700], &[0..1, 1..18, 18..300]] {
+            let tokens = sequences.last().expect("one or more").end;
+            let load = |device: &Device| {
+                let index: Vec<i32> = (0..tokens).map(|t| (t * t % 7 % experts) as i32).collect();
+                let probs = floats([tokens, experts], 1, device);
+                let (fractions, means) = ops::expert_load(probs, ints(&index, [tokens], device), sequences);
+                Tensor::cat(vec![fractions, means], 0)
+            };
+            check(&format!("{experts} experts, {sequences:?}"), ELEMENT, load);
+        }
+    }
+}
+
+/// Against burn's AdamW, over some steps of a parameter whose gradient is clipped.
+#[test]
+fn adamw() {
+    let Some(gpu) = gpu() else { return };
+    for (len, decay) in [(1, 0.0), (63, 0.01), (1000, 0.1)] {
+        let optimizer = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(decay).build();
+        let (mut expected, mut state) = (floats([len], 1, &cpu()), None);
+        let (mut actual, mut moments) = (floats([len], 1, &gpu), None);
+        for time in 1..=4 {
+            let (rate, scale) = (0.01 * time as f64, 1.0 / time as f32);
+            let gradient = |device: &Device| floats([len], 10 + time as u64, device);
+            (expected, state) = optimizer.step(rate, expected, gradient(&cpu()) * scale, state);
+            let kept = (1.0 - rate * f64::from(decay)) as f32;
+            let step = ops::AdamWStep { scale, betas: [0.9, 0.999], time, epsilon: 1e-8, rate: rate as f32, kept };
+            let before = moments.as_ref().map(|[first, second]: &[Tensor<1>; 2]| [first, second]);
+            let [new, first, second] = ops::adamw(&actual, &gradient(&gpu), before, step).expect("a GPU");
+            (actual, moments) = (new, Some([first, second]));
+        }
+        let tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+        if let Some(difference) = difference(&values(actual), &values(expected), tolerance) {
+            panic!("{len} elements: {difference}");
+        }
+    }
+}
+
+#[test]
+fn square_sums() {
+    let Some(gpu) = gpu() else { return };
+    let lens = [1, 255, 4096, 4097, 70_001, 300_000];
+    let tensors: Vec<Tensor<1>> = (1..).zip(lens).map(|(seed, len)| floats([len], seed, &gpu)).collect();
+    let sums = values(ops::square_sums(tensors.iter()).expect("a GPU"));
+    let sum: f64 = sums.into_iter().map(f64::from).sum();
+    let of_host = tensors.into_iter().flat_map(values).map(|value| f64::from(value) * f64::from(value));
+    let expected: f64 = of_host.sum();
+    assert!((sum / expected - 1.0).abs() < 1e-6, "{sum}, not {expected}");
 }
 
 #[test]

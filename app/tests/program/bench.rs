@@ -77,6 +77,26 @@ fn every_phase_is_measured_on_the_cpu_and_compared() {
 }
 
 #[test]
+fn kernels_are_listed_by_their_time() {
+    if !gpu_is_there() {
+        return;
+    }
+    let report = bench("gpu").args(["--only", "prefill,decode", "--kernel-times"]).json();
+    check(&report, &["prefill", "decode"]);
+    let of = |phase: usize| report["results"][phase]["kernel_times"].as_array().expect("a list").clone();
+    let launches = |phase: usize| of(phase).iter().map(|time| number(time, "launches")).sum::<f64>();
+    for phase in [0, 1] {
+        assert_eq!(launches(phase), number(&report["results"][phase], "dispatches"));
+        assert!(of(phase).is_sorted_by(|a, b| number(a, "seconds") >= number(b, "seconds")), "{report}");
+    }
+    let ours = |name: &str| of(1).iter().any(|time| time["kernel"].as_str().expect("a name").starts_with(name));
+    assert!(ours("decode_attend") && ours("decode_in_w_f16"), "{report}");
+    let printed = program(["bench", "--rounds", "1", "--prompt", "12", "--device", "gpu", "--only", "decode"]);
+    let printed = printed.arg("--kernel-times").succeed().stdout;
+    assert!(printed.contains("decode, kernel by kernel") && printed.contains("decode_out_w_f16"), "{printed}");
+}
+
+#[test]
 fn a_gpu_says_what_it_launches() {
     if !gpu_is_there() {
         return;

@@ -113,6 +113,22 @@ fn frozen_weights_in_f16() {
     assert!((losses[0] - wide.losses()[0]).abs() < 0.05, "{losses:?}");
 }
 
+/// The base is frozen and rounded; what is learnt is not, and makes up for it.
+#[test]
+fn frozen_weights_in_q8_and_q4() {
+    let wide = Run::new().set("train", "steps", 20);
+    wide.train().args(["--weights", "f32"]).succeed();
+    for (weights, most) in [("q8", 0.05), ("q4", 0.5)] {
+        let run = Run::new().set("train", "steps", 20);
+        let finished = run.train().args(["--weights", weights]).succeed();
+        assert!(finished.stderr.contains(&format!("frozen weights in {weights}")), "{finished:#?}");
+        let losses = run.losses();
+        assert!(losses[19] < 0.7 * losses[0], "{weights}: {losses:?}");
+        assert!((losses[0] - wide.losses()[0]).abs() < most, "{weights}: {losses:?}");
+        finite_adapter(&run.out("adapter"));
+    }
+}
+
 #[test]
 fn a_run_that_needs_more_than_there_is() {
     let run = Run::new();
