@@ -1,7 +1,7 @@
 #variants W_F16|W_Q8|W_Q4 ALONE|GATED
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
-// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters. One workgroup per ROWS rows of A,
+// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters. One workgroup per eight rows of A,
 // each of which decides for itself, so that nobody waits for a decision; then one per ROWS rows of W (with ALONE one
 // thread). The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
 // end.
@@ -48,15 +48,17 @@ fn z(quad: u32) -> vec4<f32> {
 #import rows
 #import bounded
 
+#ifdef ALONE
+var<private> logits: array<f32, MAX_EXPERTS>;
+#else
 var<workgroup> logits: array<f32, MAX_EXPERTS>;
+#endif
 
 // The norm's factor, from the sum of squares.
 fn factor(squares: f32) -> f32 {
     return 1.0 / sqrt(squares / f32(params.d_model) + params.eps);
 }
 
-#ifdef ALONE
-#else
 // A quad's part of four experts' logits.
 fn four_logits(first: u32, experts: u32, quad: u32, value: vec4<f32>) -> vec4<f32> {
     let at = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(experts - 1u)) * (params.d_model / 4u) + quad;
@@ -64,41 +66,32 @@ fn four_logits(first: u32, experts: u32, quad: u32, value: vec4<f32>) -> vec4<f3
         dot(router[at.x], value), dot(router[at.y], value), dot(router[at.z], value), dot(router[at.w], value)
     );
 }
-#endif
 
-// The router's logits, for all of the workgroup: with ALONE a thread takes an expert, of which there are no more than threads.
-// Ends with a barrier.
-fn fill_logits(thread: u32, experts: u32) {
+// The router's logits. Ends with a barrier where threads share them.
+fn fill_logits(lane: u32, experts: u32) {
     let quads = bounded(params.d_model / 4u, arrayLength(&x));
-#ifdef ALONE
-    if (thread < experts) {
-        var sum = vec4<f32>();
-        squares = 0.0;
-        for (var quad = 0u; quad < quads; quad++) {
-            sum += router[thread * quads + quad] * z(quad);
-        }
-        let bias = router[experts * quads + thread / 4u][thread % 4u];
-        logits[thread] = factor(squares) * dot(sum, vec4<f32>(1.0)) + bias;
-    }
-#else
-    for (var first = 0u; first < experts; first += ROWS) {
+    for (var first = 0u; first < experts; first += 8u) {
         var sums: Sums;
         squares = 0.0;
-        for (var quad = thread; quad < quads; quad += LANES) {
+        for (var quad = lane; quad < quads; quad += LANES) {
             let value = z(quad);
             sums.low += four_logits(first, experts, quad, value);
-            sums.high += four_logits(first + 4u, experts, quad, value);
+            if (first + 4u < experts) {
+                sums.high += four_logits(first + 4u, experts, quad, value);
+            }
         }
-        share_rows(thread, sums, squares);
+        share_rows(lane, sums, squares);
         let scale = factor(other_total());
-        for (var i = thread; i < min(ROWS, experts - first); i += LANES) {
+        for (var i = lane; i < min(8u, experts - first); i += LANES) {
             let expert = first + i;
             let bias = router[experts * quads + expert / 4u][expert % 4u];
             logits[expert] = scale * row_total(i) + bias;
         }
     }
-#endif
+#ifdef ALONE
+#else
     workgroupBarrier();
+#endif
 }
 
 // The expert, and the routing written down by one of those who decide.
@@ -150,21 +143,14 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let adapter_rows = params.rank_1 + params.rank_2;
-    let adapter_groups = (adapter_rows + ROWS - 1u) / ROWS;
+    let adapter_groups = (adapter_rows + ADAPTER_ROWS - 1u) / ADAPTER_ROWS;
 #ifdef ALONE
-    let begin = WORKGROUP * workgroup_index(workgroup, count);
-    let index = begin + thread;
+    let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
     let lane = 0u;
 #else
-    let begin = workgroup_index(workgroup, count);
-    let index = begin;
+    let index = workgroup_index(workgroup, count);
     let lane = thread;
 #endif
-    let experts = bounded(params.experts, arrayLength(&routing));
-    // Uniform: depends on the workgroup and the parameters alone.
-    if (begin < adapter_groups && experts > 1u) {
-        fill_logits(thread, experts);
-    }
     // Uniform where threads meet: depends on the workgroup alone, as all that follows.
     if (index >= adapter_groups + (params.rows + ROWS - 1u) / ROWS) {
         return;
@@ -174,22 +160,22 @@ fn main(
     var sums: Sums;
     if (index < adapter_groups) {
         var expert = 0u;
+        let experts = bounded(params.experts, arrayLength(&routing));
         if (experts > 1u) {
+            fill_logits(lane, experts);
             expert = decide(lane, experts, index == 0u);
         }
-        let row = ROWS * index;
+        let row = ADAPTER_ROWS * index;
         squares = 0.0;
         for (var quad = lane; quad < bounded(params.d_model / 4u, arrayLength(&x)); quad += LANES) {
             let value = z(quad);
             sums.low += four_adapter_rows(expert, row, adapter_rows, quad, value);
-#ifdef ALONE
-#else
             sums.high += four_adapter_rows(expert, row + 4u, adapter_rows, quad, value);
-#endif
         }
         first = params.rows + row;
         end = params.rows + adapter_rows;
     } else {
+        squares = 0.0;
 #ifdef GATED
         first = 4u * (index - adapter_groups);
         end = params.rows / 2u;
@@ -208,7 +194,8 @@ fn main(
         y[first + i] = gate / (1.0 + exp(-gate)) * scale * row_total(4u + i);
     }
 #else
-    for (var i = lane; i < min(ROWS, end - first); i += LANES) {
+    let most = select(ROWS, ADAPTER_ROWS, index < adapter_groups);
+    for (var i = lane; i < min(most, end - first); i += LANES) {
         y[first + i] = scale * row_total(i);
     }
 #endif

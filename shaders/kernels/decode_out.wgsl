@@ -2,7 +2,7 @@
 // One token out of a part of a layer: y = base + W z, base the residual stream, plus the adapter. Either its wide half is
 // added here, y += scale B h, with h behind z (MODE_ADD), or its narrow half h = A_e z is put behind y, for
 // `decode_add.wgsl` to add (MODE_DOWN).
-// K columns and N rows of W, R rank, E experts. One workgroup (with ALONE one thread) per ROWS rows of A, then one per ROWS
+// K columns and N rows of W, R rank, E experts. One workgroup (with ALONE one thread) per eight rows of A, then one per ROWS
 // rows of W.
 #import grid
 
@@ -69,7 +69,7 @@ fn main(
 ) {
     let rank = bounded(params.rank, arrayLength(&adapter));
     let narrow = params.mode == MODE_DOWN;
-    let adapter_groups = select(0u, (params.rank + ROWS - 1u) / ROWS, narrow);
+    let adapter_groups = select(0u, (params.rank + ADAPTER_ROWS - 1u) / ADAPTER_ROWS, narrow);
 #ifdef ALONE
     let index = WORKGROUP * workgroup_index(workgroup, count) + thread;
     let lane = 0u;
@@ -82,18 +82,15 @@ fn main(
         return;
     }
     if (index < adapter_groups) {
-        let first = ROWS * index;
+        let first = ADAPTER_ROWS * index;
         let rows = routed_expert() * params.rank;
         var sums: Sums;
         for (var quad = lane; quad < params.in_features / 4u; quad += LANES) {
             sums.low += four_adapter_rows(rows, first, quad);
-#ifdef ALONE
-#else
             sums.high += four_adapter_rows(rows, first + 4u, quad);
-#endif
         }
         share_rows(lane, sums, 0.0);
-        for (var i = lane; i < min(ROWS, params.rank - first); i += LANES) {
+        for (var i = lane; i < min(ADAPTER_ROWS, params.rank - first); i += LANES) {
             y[params.rows + first + i] = row_total(i);
         }
         return;

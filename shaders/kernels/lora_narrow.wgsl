@@ -107,7 +107,8 @@ fn main(
 const RANKS = 32u;
 const THREADS = 256u;
 
-var<workgroup> shares: array<vec4<f32>, TILE * THREADS>; // [token, thread]
+// Two tokens at a time: a workgroup has 16 KiB of memory for certain.
+var<workgroup> shares: array<vec4<f32>, 2u * THREADS>; // [token, thread]
 
 @compute @workgroup_size(256)
 fn main(
@@ -145,20 +146,21 @@ fn main(
             sums = two_quads(sums, group.expert, r, rows, quad, next, share);
         }
     }
-    for (var i = 0u; i < TILE; i++) {
-        shares[i * THREADS + thread] = sums[i];
-    }
-    workgroupBarrier();
     let sharing = min(lanes, quads);
-    for (var at = thread; at < TILE * fours; at += THREADS) {
-        let line = at / fours;
-        let first = line * THREADS + (at % fours) * lanes;
-        var total = vec4<f32>();
-        for (var i = 0u; i < sharing; i++) {
-            // Each begins elsewhere, in another bank.
-            total += shares[first + (i + at) % sharing];
+    for (var pair = 0u; pair < 2u; pair++) {
+        shares[thread] = select(sums[2], sums[0], pair == 0u);
+        shares[THREADS + thread] = select(sums[3], sums[1], pair == 0u);
+        workgroupBarrier();
+        for (var at = thread; at < 2u * fours; at += THREADS) {
+            let first = (at / fours) * THREADS + (at % fours) * lanes;
+            var total = vec4<f32>();
+            for (var i = 0u; i < sharing; i++) {
+                // Each begins elsewhere, in another bank.
+                total += shares[first + (i + at) % sharing];
+            }
+            store_four(token_of_line[2u * pair + at / fours], rank_0 + 4u * (at % fours), total);
         }
-        store_four(token_of_line[line], rank_0 + 4u * (at % fours), total);
+        workgroupBarrier();
     }
 }
 #endif

@@ -15,7 +15,10 @@ const ROWS = 8u;
 const LANES = WORKGROUP;
 #endif
 
-// The rows' sums: the second four with a workgroup alone.
+// Rows of an adapter that go together: few are worth a thread's decision about its expert.
+const ADAPTER_ROWS = 8u;
+
+// Sums of eight rows; of a weight's with ALONE the first four.
 struct Sums {
     low: vec4<f32>,
     high: vec4<f32>,
@@ -204,7 +207,7 @@ fn share_rows(lane: u32, share: Sums, other: f32) {
 }
 
 fn row_total(row: u32) -> f32 {
-    return own_rows.low[row];
+    return select(own_rows.low[row % 4u], own_rows.high[row % 4u], row >= 4u);
 }
 
 fn other_total() -> f32 {

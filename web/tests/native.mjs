@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "llava-mole", "target");
-const PROGRAM = join(process.env.CARGO_TARGET_DIR ?? CACHE, "debug", "llava-mole");
+export const PROGRAM = join(process.env.CARGO_TARGET_DIR ?? CACHE, "debug", "llava-mole");
 
 // What `ask --json` answers on the CPU.
 export function askNatively(prompt, image, maxNewTokens) {

@@ -164,7 +164,7 @@ fn print(report: &BenchReport, out: &mut impl Write) -> std::io::Result<()> {
         writeln!(out, "\ntimes compared: burn's own operations over ours, or one over the other")?;
     }
     for ratio in &report.compare {
-        writeln!(out, "{:<36} {:>8.3}", ratio.name, ratio.ratio)?;
+        writeln!(out, "{:<36} {:>8.3} {:>11.3} ms", ratio.name, ratio.ratio, 1e3 * ratio.seconds)?;
     }
     for refusal in &report.refused {
         writeln!(out, "{} is left out: {}", refusal.name.name(), refusal.reason)?;

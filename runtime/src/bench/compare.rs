@@ -24,6 +24,8 @@ pub struct Ratio {
     pub name: &'static str,
     /// How many times as long the first takes.
     pub ratio: f64,
+    /// How long that is: of a picture, a prompt, a training step, or the tokens of a round.
+    pub seconds: f64,
 }
 
 /// Everything that is compared of the phases in `settings`.
@@ -64,7 +66,9 @@ impl Comparison<'_> {
     fn ratios(&self, mut contenders: Vec<Contender<'_>>) -> Result<Vec<Ratio>> {
         let medians = in_turn(self.settings.rounds, &mut contenders)?;
         let others = contenders.iter().zip(&medians).skip(1);
-        Ok(others.map(|(contender, median)| Ratio { name: contender.name, ratio: median / medians[0] }).collect())
+        Ok(others
+            .map(|(contender, median)| Ratio { name: contender.name, ratio: median / medians[0], seconds: *median })
+            .collect())
     }
 
     fn clip(&self, generic: &Generic) -> Result<Vec<Ratio>> {
