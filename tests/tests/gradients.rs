@@ -317,6 +317,15 @@ fn cross_entropy() {
     }
 }
 
+/// As a GPU in hardware computes them, whatever the device.
+#[test]
+fn low_rank_products_by_workgroups() {
+    ops::always_by_workgroups();
+    lora();
+    lora_experts();
+    router();
+}
+
 #[test]
 fn a_wrong_gradient_is_found() {
     let wrong = std::panic::catch_unwind(|| {

@@ -216,8 +216,8 @@ struct Browser {
 }
 
 impl Browser {
-    /// How long starting and compiling may take. It takes seconds; a machine that builds at the same time is slower.
-    const PATIENCE: Duration = Duration::from_secs(120);
+    /// How long starting and compiling may take. It takes half a minute; a machine that builds at the same time is slower.
+    const PATIENCE: Duration = Duration::from_secs(300);
 
     fn open(program: &Path, url: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");

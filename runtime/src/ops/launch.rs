@@ -78,7 +78,16 @@ pub(super) fn launch(kernel: &'static Kernel, buffers: &[&CubeTensor], params: V
 /// Whether the GPU of `tensor` is software: threads that meet in a workgroup cost more there than they save, and a few
 /// threads fill it.
 pub(super) fn is_software(tensor: &CubeTensor) -> bool {
-    matches!(device_traits(&tensor.device).kind, AdapterKind::Software | AdapterKind::Cpu)
+    let kind = device_traits(&tensor.device).kind;
+    matches!(kind, AdapterKind::Software | AdapterKind::Cpu) && !BY_WORKGROUPS.load(Ordering::Relaxed)
+}
+
+static BY_WORKGROUPS: AtomicBool = AtomicBool::new(false);
+
+/// From now on this process computes as on a GPU in hardware, by workgroups, where there is a choice. For tests: every
+/// kernel must be right on every device.
+pub fn always_by_workgroups() {
+    BY_WORKGROUPS.store(true, Ordering::Relaxed);
 }
 
 /// A contiguous copy of `tensor`, or itself.

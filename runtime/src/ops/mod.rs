@@ -48,7 +48,7 @@ pub use expert_group::{ExpertGroups, SortedTokens, expert_group};
 pub use expert_load::expert_load;
 pub use kernels::Kernels;
 pub use kv_write::kv_write;
-pub use launch::{poison_outputs, run_kernel};
+pub use launch::{always_by_workgroups, poison_outputs, run_kernel};
 pub use linear::{PackedWeight, Weight, linear};
 pub use lora::lora;
 pub use lora_experts::lora_experts;
