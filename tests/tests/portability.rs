@@ -216,7 +216,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// How long starting and compiling may take. It takes half a minute; a machine that builds at the same time is slower.
+    /// How long starting and compiling may take. It takes a minute or two; a machine that builds at the same time is slower.
     const PATIENCE: Duration = Duration::from_secs(300);
 
     fn open(program: &Path, url: &str) -> Self {
