@@ -63,3 +63,32 @@ fn answer(config: LlavaConfig, precision: Precision, device: &ComputeDevice) -> 
     block_on(decoder.advance()?.read())?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What goes wrong is told nobody: the toy must be one that answers, whatever it is the toy of.
+    #[test]
+    fn toys_of_large_models_answer() {
+        let device = ComputeDevice::cpu();
+        // LLaVA-1.5-7B, and a language model with grouped queries and tied embeddings.
+        for (heads, kv_heads, tied) in [(32, 32, false), (32, 4, true)] {
+            let config = json!({
+                "model_type": "llava", "image_token_index": 32000, "vision_feature_layer": -2,
+                "vision_feature_select_strategy": "default",
+                "text_config": { "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008,
+                    "num_hidden_layers": 32, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
+                    "vocab_size": 32064, "max_position_embeddings": 4096, "tie_word_embeddings": tied },
+                "vision_config": { "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096,
+                    "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 336, "patch_size": 14 },
+            });
+            let config = narrowed(&LlavaConfig::from_json(&config, None, None).expect("a model's shape"));
+            for precision in Precision::ALL {
+                answer(config.clone(), precision, &device).unwrap_or_else(|error| panic!("{precision}: {error}"));
+            }
+        }
+    }
+}

@@ -96,7 +96,7 @@ fn fastest(device: DeviceTraits, traits: Traits) -> Product {
         // well: plain 3484 and 3597, wide 2287 and 2053, block 888 and 731. Its matrix units are emulated (Mesa 26.2, 256
         // rows, 1024 -> 512, from f16, in one run): cooperative 1075 ms, plain 229, wide 92, burn's 88 (f32), block 25.
         AdapterKind::Software | AdapterKind::Cpu => Product::Block,
-        // H200 (Vulkan), 512 rows, 4096 -> 11008 from f16: cooperative with matrices of 16 x 16 278 us. A vision tower and a
+        // H200 (Vulkan), 512 rows, 4096 -> 11008 from f16: cooperative with matrices of 16 x 16 287 us. A vision tower and a
         // prefill of 7B's shape by wide tiles took 33 ms and (by an earlier cooperative kernel) 294 ms, by cooperative ones 15
         // and 64. Other GPUs were not measured: registers and workgroup memory of the wide tile fit all that WebGPU runs on.
         AdapterKind::Integrated | AdapterKind::Discrete | AdapterKind::Virtual => match traits.factors {
