@@ -1,13 +1,11 @@
-#variants WHOLE_KEYS
 // One token's attention over the static cache, which it is appended to. Queries, keys and values come as W x and A x: the
 // wide half of their adapters is added here, queries and the new key are rotated, and key and value are written into the
 // cache. H query heads, G key/value heads, Dh head width (a multiple of 4, at most 256), C context, R rank, S splits.
-// One workgroup per (head, split): a split is an equal part of the keys, at most 1024 of them, with a softmax of its own;
-// `decode_combine.wgsl` joins the splits by their logarithmic sums. The workgroup whose split the new key falls into uses
-// its own copy of it: others may still be writing the cache.
+// One workgroup per (head, split): a split is an equal part of the keys, with a softmax of its own; `decode_combine.wgsl`
+// joins the splits by their logarithmic sums. The workgroup whose split the new key falls into uses its own copy of it:
+// others may still be writing the cache.
 // 256 threads take 64 keys at a time, four a key, and then as many keys at once as they are times wider than a head: reads
-// are written out one by one, and without branches, so that none waits for another. With WHOLE_KEYS 64 threads take a key
-// each by themselves.
+// are written out one by one, and without branches, so that none waits for another.
 // Source: Dao et al. 2023, "Flash-Decoding"; Su et al. 2021, arXiv 2104.09864.
 #import grid
 
@@ -30,11 +28,7 @@ struct Params {
     scale: f32,
 }
 
-#ifdef WHOLE_KEYS
-const WORKGROUP = 64u;
-#else
 const WORKGROUP = 256u;
-#endif
 const MAX_HEAD_DIM = 256u;
 const LOWEST = -3.4e38;
 
@@ -75,30 +69,6 @@ fn new_value(quad: u32) -> vec4<f32> {
     return vec4<f32>(projected[d], projected[d + 1u], projected[d + 2u], projected[d + 3u]);
 }
 
-#ifdef WHOLE_KEYS
-const MAX_SPLIT = 1024u;
-
-var<workgroup> at_position: u32;
-var<workgroup> weights: array<f32, MAX_SPLIT>;
-
-#import total
-
-// The query against a key.
-fn product(key: u32, kv_head: u32, quads: u32, new_at: u32) -> f32 {
-    var sum = vec4<f32>();
-    if (key == new_at) {
-        for (var quad = 0u; quad < quads; quad++) {
-            sum += query[quad] * new_key[quad];
-        }
-    } else {
-        let base = (key * params.kv_heads + kv_head) * quads;
-        for (var quad = 0u; quad < quads; quad++) {
-            sum += query[quad] * keys[base + quad];
-        }
-    }
-    return dot(sum, vec4<f32>(1.0));
-}
-#else
 // Keys that are taken together, and threads that share one.
 const KEYS = 64u;
 const LANES = 4u;
@@ -128,7 +98,6 @@ fn four_products(base: u32, quad: u32, quads: u32, is_new: bool) -> f32 {
     let all = select(vec4<f32>(), select(cached, appended, is_new), at == index);
     return dot(all, vec4<f32>(1.0));
 }
-#endif
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -145,15 +114,7 @@ fn main(
     let split = index % params.splits;
     let kv_head = head / (params.heads / params.kv_heads);
     let quads = bounded(params.head_dim / 4u, arrayLength(&keys));
-#ifdef WHOLE_KEYS
-    if (thread == 0u) {
-        at_position = u32(max(position[0], 0));
-    }
-    // Every thread goes on with the same position, so that loop bounds below are uniform.
-    let new_at = workgroupUniformLoad(&at_position);
-#else
     let new_at = u32(max(position[0], 0));
-#endif
     let total_keys = min(new_at + 1u, params.context);
     let share = (total_keys + params.splits - 1u) / params.splits;
     let first = min(split * share, total_keys);
@@ -185,34 +146,6 @@ fn main(
     let stride = WORKGROUP / quads;
     let quad = thread % quads;
     var y = vec4<f32>();
-#ifdef WHOLE_KEYS
-    var largest = LOWEST;
-    for (var key = first + thread; key < last; key += WORKGROUP) {
-        let score = product(key, kv_head, quads, new_at);
-        weights[key - first] = score;
-        largest = max(largest, score);
-    }
-    let top = workgroup_largest(thread, largest);
-    var sum = 0.0;
-    for (var key = thread; key < last - first; key += WORKGROUP) {
-        let weight = exp(weights[key] - top);
-        weights[key] = weight;
-        sum += weight;
-    }
-    // Its barriers also publish the weights.
-    let total = workgroup_total(thread, vec4<f32>(sum)).x;
-    if (thread < stride * quads) {
-        for (var key = thread / quads; key < last - first; key += stride) {
-            if (first + key == new_at) {
-                y += weights[key] * new_value(quad);
-            } else {
-                y += weights[key] * values[((first + key) * params.kv_heads + kv_head) * quads + quad];
-            }
-        }
-    }
-    parts[thread] = y;
-    workgroupBarrier();
-#else
     var top = LOWEST;
     var sum = 0.0;
     let fourth = vec4<u32>(0u, 1u, 2u, 3u);
@@ -283,7 +216,6 @@ fn main(
     for (var i = 0u; i < stride; i++) {
         total += sums[i * quads];
     }
-#endif
     if (thread < quads) {
         for (var i = 1u; i < stride; i++) {
             y += parts[thread + i * quads];

@@ -4,8 +4,8 @@ use burn::backend::TensorMetadata;
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
 use mole_shaders::{
-    decode_add as add_wgsl, decode_attend as attend_wgsl, decode_combine as combine_wgsl, decode_in as in_wgsl,
-    decode_out as out_wgsl, decode_swiglu as swiglu_wgsl,
+    decode_add as add_wgsl, decode_attend as attend_wgsl, decode_attend_alone as attend_alone_wgsl,
+    decode_combine as combine_wgsl, decode_in as in_wgsl, decode_out as out_wgsl, decode_swiglu as swiglu_wgsl,
 };
 
 use super::stack::{DecodeLayer, DecodeStack, LowRank, Router};
@@ -14,9 +14,10 @@ use crate::ops::launch::{launch, output, per_element};
 
 /// Keys of a split: enough work for a workgroup, and enough workgroups to fill a device.
 const SPLIT: usize = 64;
-/// Beyond this many splits they grow instead, up to what a workgroup's memory holds.
+/// Keys of a split of one thread: each computes the query anew.
+const THREAD_SPLIT: usize = 256;
+/// Beyond this many splits they grow instead.
 const MAX_SPLITS: usize = 32;
-const MAX_SPLIT: usize = 1024;
 
 /// The kernels of `decode_out`.
 fn out_kernels(worker: DecodeWorker) -> Kernels4 {
@@ -35,6 +36,8 @@ pub(super) struct Buffers {
     middle: CubeTensor,
     qkv: CubeTensor,
     partial: CubeTensor,
+    /// What the threads of `decode_attend_alone` keep to themselves.
+    attend: CubeTensor,
     attended: CubeTensor,
     gate_up: CubeTensor,
     u: CubeTensor,
@@ -59,9 +62,11 @@ impl Buffers {
         let most = |of: &dyn Fn(&DecodeLayer) -> u32| stack.layers.iter().map(of).max().unwrap_or(0);
         let (heads, head_dim) = (stack.heads as u32, stack.head_dim as u32);
         let d_model = stack.norm.dims()[0] as u32;
-        // Where threads compute by themselves, there is no device to fill.
-        let wanted = worker.pick(stack.context().div_ceil(SPLIT).min(MAX_SPLITS), 1);
-        let splits = wanted.max(stack.context().div_ceil(MAX_SPLIT)) as u32;
+        let context = stack.context();
+        let splits = context.div_ceil(worker.pick(SPLIT, THREAD_SPLIT)).min(MAX_SPLITS);
+        // What `decode_attend_alone` says of its scratch memory, in quads.
+        let (split_quads, splits) = (context.div_ceil(splits).div_ceil(4) as u32, splits as u32);
+        let attend_quads = heads * (splits * (head_dim / 4 + split_quads) + 2 * (head_dim / 4));
         // A layer's part must begin where a binding may: every 256 bytes.
         let routing_stride = (stack.experts().unwrap_or(1) + 2).next_multiple_of(64);
         // With one expert nobody decides: its probability and factor are 1.
@@ -76,6 +81,7 @@ impl Buffers {
             middle: scratch(like, d_model),
             qkv: scratch(like, most(&|layer| layer.qkv.dims()[0] as u32 + 3 * qkv_rank(layer))),
             partial: scratch(like, heads * splits * (head_dim + 1)),
+            attend: scratch(like, worker.pick(0, 4 * attend_quads)),
             attended: scratch(like, most(&|layer| heads * head_dim + rank(&layer.o_lora)).next_multiple_of(4)),
             gate_up: scratch(
                 like,
@@ -107,9 +113,10 @@ impl Buffers {
     }
 }
 
-/// The larger rank of a layer's adapters on queries, keys and values: all three get room for it.
+/// The largest rank of a layer's adapters on queries, keys and values, in whole quads: all three get room for it.
 fn qkv_rank(layer: &DecodeLayer) -> u32 {
-    layer.qkv_lora.iter().flatten().map(|pair| pair.a.dims()[1] as u32).max().unwrap_or(0)
+    let ranks = layer.qkv_lora.iter().flatten().map(|pair| pair.a.dims()[1] as u32);
+    ranks.max().unwrap_or(0).next_multiple_of(4)
 }
 
 /// Both halves of an adapter or of all experts.
@@ -216,7 +223,7 @@ impl Layer {
     }
 
     fn attend(&self, buffers: &Buffers) {
-        let Buffers { x, middle, qkv, partial, attended, none, position, worker, .. } = buffers;
+        let Buffers { x, middle, qkv, partial, attend, attended, none, position, worker, .. } = buffers;
         let [none, none_2, none_3, none_4] = none;
         let params = in_wgsl::Params {
             d_model: self.qkv.columns,
@@ -236,8 +243,19 @@ impl Layer {
         let params = attend_wgsl::Params { splits: buffers.splits, ..self.attention };
         let b = lora.map_or(none, |lora| &lora.b);
         let bindings = [qkv, b, &self.keys, &self.values, &self.table, position, partial];
-        let kernel = worker.pick(&attend_wgsl::PLAIN, &attend_wgsl::WHOLE_KEYS);
-        launch(kernel, &bindings, params.words(), params.heads * params.splits);
+        let splits = params.heads * params.splits;
+        match worker {
+            DecodeWorker::Workgroup => launch(&attend_wgsl::PLAIN, &bindings, params.words(), splits),
+            DecodeWorker::Thread => {
+                let bindings = bindings.into_iter().chain([attend]).collect::<Vec<_>>();
+                launch(
+                    &attend_alone_wgsl::PLAIN,
+                    &bindings,
+                    params.words(),
+                    splits.div_ceil(attend_alone_wgsl::PLAIN.workgroup_size[0]),
+                );
+            }
+        }
 
         let lora = self.o_lora.as_ref();
         let rank = lora.map_or(0, |lora| lora.rank);
