@@ -1,7 +1,7 @@
 #variants W_F16|W_Q8|W_Q4 ALONE|GATED
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
-// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters. One workgroup per eight rows of A,
+// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters, multiples of 4. One workgroup per eight rows of A,
 // each of which decides for itself, so that nobody waits for a decision; then one per ROWS rows of W (with ALONE one
 // thread). The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
 // end.
@@ -118,22 +118,17 @@ fn decide(lane: u32, experts: u32, writes: bool) -> u32 {
     return best;
 }
 
-fn adapter_row(expert: u32, row: u32, quad: u32) -> vec4<f32> {
+// A quad's part of four rows from `first` on, which all belong to one adapter. Beyond the ranks the last four stand again.
+fn four_adapter_rows(expert: u32, first: u32, quad: u32, value: vec4<f32>) -> vec4<f32> {
     let quads = params.d_model / 4u;
+    let fourth = vec4<u32>(0u, 1u, 2u, 3u);
+    let row = min(first, params.rank_1 + params.rank_2 - 4u);
     if (row < params.rank_1) {
-        return a_1[(expert * params.rank_1 + row) * quads + quad];
+        let at = (expert * params.rank_1 + row + fourth) * quads + quad;
+        return vec4<f32>(dot(a_1[at.x], value), dot(a_1[at.y], value), dot(a_1[at.z], value), dot(a_1[at.w], value));
     }
-    return a_2[(expert * params.rank_2 + row - params.rank_1) * quads + quad];
-}
-
-fn four_adapter_rows(expert: u32, first: u32, rows: u32, quad: u32, value: vec4<f32>) -> vec4<f32> {
-    let row = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(rows - 1u));
-    return vec4<f32>(
-        dot(adapter_row(expert, row.x, quad), value),
-        dot(adapter_row(expert, row.y, quad), value),
-        dot(adapter_row(expert, row.z, quad), value),
-        dot(adapter_row(expert, row.w, quad), value),
-    );
+    let at = (expert * params.rank_2 + row - params.rank_1 + fourth) * quads + quad;
+    return vec4<f32>(dot(a_2[at.x], value), dot(a_2[at.y], value), dot(a_2[at.z], value), dot(a_2[at.w], value));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -169,8 +164,8 @@ fn main(
         squares = 0.0;
         for (var quad = lane; quad < bounded(params.d_model / 4u, arrayLength(&x)); quad += LANES) {
             let value = z(quad);
-            sums.low += four_adapter_rows(expert, row, adapter_rows, quad, value);
-            sums.high += four_adapter_rows(expert, row + 4u, adapter_rows, quad, value);
+            sums.low += four_adapter_rows(expert, row, quad, value);
+            sums.high += four_adapter_rows(expert, row + 4u, quad, value);
         }
         first = params.rows + row;
         end = params.rows + adapter_rows;

@@ -15,7 +15,7 @@ use crate::ops::launch::{launch, output, per_element};
 /// Keys of a split: enough work for a workgroup, and enough workgroups to fill a device.
 const SPLIT: usize = 64;
 /// Keys of a split of one thread: each computes the query anew.
-const THREAD_SPLIT: usize = 256;
+const THREAD_SPLIT: usize = 1024;
 /// Beyond this many splits they grow instead.
 const MAX_SPLITS: usize = 32;
 
@@ -58,7 +58,7 @@ pub(super) struct Buffers {
 
 impl Buffers {
     pub fn new(like: &CubeTensor, stack: &DecodeStack, position: usize, worker: DecodeWorker) -> Self {
-        let rank = |pair: &Option<LowRank>| pair.as_ref().map_or(0, |pair| pair.a.dims()[1] as u32);
+        let rank = |pair: &Option<LowRank>| pair.as_ref().map_or(0, whole_rank);
         let most = |of: &dyn Fn(&DecodeLayer) -> u32| stack.layers.iter().map(of).max().unwrap_or(0);
         let (heads, head_dim) = (stack.heads as u32, stack.head_dim as u32);
         let d_model = stack.norm.dims()[0] as u32;
@@ -82,7 +82,7 @@ impl Buffers {
             qkv: scratch(like, most(&|layer| layer.qkv.dims()[0] as u32 + 3 * qkv_rank(layer))),
             partial: scratch(like, heads * splits * (head_dim + 1)),
             attend: scratch(like, worker.pick(0, 4 * attend_quads)),
-            attended: scratch(like, most(&|layer| heads * head_dim + rank(&layer.o_lora)).next_multiple_of(4)),
+            attended: scratch(like, most(&|layer| heads * head_dim + rank(&layer.o_lora))),
             gate_up: scratch(
                 like,
                 most(&|layer| layer.gate_up.dims()[0] as u32 + rank(&layer.mlp_lora[0]) + rank(&layer.mlp_lora[1])),
@@ -113,10 +113,25 @@ impl Buffers {
     }
 }
 
-/// The largest rank of a layer's adapters on queries, keys and values, in whole quads: all three get room for it.
+/// An adapter's rank in whole quads, as the kernels read it.
+fn whole_rank(pair: &LowRank) -> u32 {
+    (pair.a.dims()[1] as u32).next_multiple_of(4)
+}
+
+/// The largest rank of a layer's adapters on queries, keys and values: all three get room for it.
 fn qkv_rank(layer: &DecodeLayer) -> u32 {
-    let ranks = layer.qkv_lora.iter().flatten().map(|pair| pair.a.dims()[1] as u32);
-    ranks.max().unwrap_or(0).next_multiple_of(4)
+    layer.qkv_lora.iter().flatten().map(whole_rank).max().unwrap_or(0)
+}
+
+/// `tensor` with zeros behind it along `dim`, so that it is `size` there.
+fn padded<const D: usize>(tensor: Tensor<D>, dim: usize, size: u32) -> Tensor<D> {
+    let mut shape = tensor.dims();
+    shape[dim] = size as usize - shape[dim];
+    if shape[dim] == 0 {
+        return tensor;
+    }
+    let zeros = Tensor::zeros(shape, &tensor.device());
+    Tensor::cat(vec![tensor, zeros], dim)
 }
 
 /// Both halves of an adapter or of all experts.
@@ -129,8 +144,9 @@ struct Pair {
 
 impl Pair {
     fn of(pair: &LowRank) -> Option<Self> {
-        let rank = pair.a.dims()[1] as u32;
-        Some(Self { a: cube(&pair.a)?, b: cube(&pair.b)?, rank, scale: pair.scale })
+        let rank = whole_rank(pair);
+        let (a, b) = (padded(pair.a.clone(), 1, rank), padded(pair.b.clone(), 2, rank));
+        Some(Self { a: cube(&a)?, b: cube(&b)?, rank, scale: pair.scale })
     }
 
     fn optional(pair: &Option<LowRank>) -> Option<Option<Self>> {
@@ -173,7 +189,7 @@ impl Layer {
         Some(Self {
             input_norm: cube(&layer.input_norm)?,
             qkv: PackedCube::of(&layer.qkv)?,
-            qkv_lora: if rank == 0 { None } else { Some(joined(layer, stack, rank as usize)?) },
+            qkv_lora: if rank == 0 { None } else { Some(joined(layer, stack, rank)?) },
             keys: cube(&layer.keys)?,
             values: cube(&layer.values)?,
             table: cube(&stack.rotary)?,
@@ -269,8 +285,8 @@ impl Layer {
             };
             let bindings = [partial, lora.map_or(none, |lora| &lora.a), attended];
             let kernel = worker.pick(&combine_wgsl::PLAIN, &combine_wgsl::ALONE);
-            let elements = per_element((params.heads * params.head_dim) as usize);
-            let fours = rank.div_ceil(4);
+            let elements = per_element((params.heads * params.head_dim / 4) as usize);
+            let fours = rank / 4;
             launch(kernel, &bindings, params.words(), elements + worker.pick(fours, fours.div_ceil(64)));
         }
 
@@ -354,30 +370,24 @@ impl Layer {
 
 /// The adapters on queries, keys and values as one: `[3 rank, d_model]`, and `[rows, rank]` times their scales, zeros where
 /// there is none.
-fn joined(layer: &DecodeLayer, stack: &DecodeStack, rank: usize) -> Option<Pair> {
+fn joined(layer: &DecodeLayer, stack: &DecodeStack, rank: u32) -> Option<Pair> {
     let d_model = layer.qkv.dims()[1];
     let device = layer.input_norm.device();
     let rows = [stack.heads, stack.kv_heads, stack.kv_heads].map(|heads| heads * stack.head_dim);
-    let padded = |tensor: Tensor<2>, dim: usize| {
-        let [height, width] = tensor.dims();
-        let missing = rank - tensor.dims()[dim];
-        let shape = if dim == 0 { [missing, width] } else { [height, missing] };
-        if missing == 0 { tensor } else { Tensor::cat(vec![tensor, Tensor::zeros(shape, &device)], dim) }
-    };
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for (pair, rows) in layer.qkv_lora.iter().zip(rows) {
         match pair {
             Some(pair) => {
-                a.push(padded(pair.a.clone().squeeze_dim(0), 0));
-                b.push(padded(pair.b.clone().squeeze_dim(0) * pair.scale, 1));
+                a.push(padded::<2>(pair.a.clone().squeeze_dim(0), 0, rank));
+                b.push(padded::<2>(pair.b.clone().squeeze_dim(0) * pair.scale, 1, rank));
             }
             None => {
-                a.push(Tensor::zeros([rank, d_model], &device));
-                b.push(Tensor::zeros([rows, rank], &device));
+                a.push(Tensor::zeros([rank as usize, d_model], &device));
+                b.push(Tensor::zeros([rows, rank as usize], &device));
             }
         }
     }
-    Some(Pair { a: cube(&Tensor::cat(a, 0))?, b: cube(&Tensor::cat(b, 0))?, rank: rank as u32, scale: 1.0 })
+    Some(Pair { a: cube(&Tensor::cat(a, 0))?, b: cube(&Tensor::cat(b, 0))?, rank, scale: 1.0 })
 }
 
 /// `[experts, d_model]`, then the biases, padded to quads.
