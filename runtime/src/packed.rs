@@ -28,6 +28,49 @@ pub enum PackedFormat {
     Q4,
 }
 
+/// How the words of q8 and q4 hold integers: as many bits each, from the lowest up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quants {
+    /// Signed bytes.
+    Q8,
+    /// Nibbles, 8 for zero.
+    Q4,
+}
+
+impl Quants {
+    /// Integers of a word.
+    pub fn per_word(self) -> usize {
+        match self {
+            Self::Q8 => 4,
+            Self::Q4 => 8,
+        }
+    }
+
+    /// Which of a word's elements stands at `place`, from the lowest bits up.
+    pub fn element(self, place: usize) -> usize {
+        match self {
+            Self::Q8 => place,
+            Self::Q4 => place / 2 + place % 2 * 4,
+        }
+    }
+
+    /// What, flipped in an integer's bits, makes it unsigned.
+    pub fn flipped(self) -> u32 {
+        match self {
+            Self::Q8 => 0x80,
+            Self::Q4 => 0,
+        }
+    }
+
+    /// Which unsigned integer is zero.
+    pub fn zero(self) -> f32 {
+        match self {
+            Self::Q8 => 128.0,
+            Self::Q4 => 8.0,
+        }
+    }
+}
+
 /// A format, and the length of the rows it is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackedLayout {
@@ -51,6 +94,21 @@ impl PackedLayout {
     /// Values that share a scale; for f16, which has none, one.
     pub fn block(&self) -> usize {
         if self.format == PackedFormat::F16 { 1 } else { BLOCK }
+    }
+
+    /// How integers are held, where they are.
+    pub(crate) fn quants(&self) -> Option<Quants> {
+        match self.format {
+            PackedFormat::F16 => None,
+            PackedFormat::Q8 => Some(Quants::Q8),
+            PackedFormat::Q4 => Some(Quants::Q4),
+        }
+    }
+
+    /// A packed row's words of integers, and its blocks' scales, with others behind them that mean nothing.
+    pub(crate) fn split_row<'a>(&self, words: &'a [u32]) -> (&'a [u32], &'a [f16]) {
+        let (words, scales) = words.split_at(self.value_words());
+        (words, bytemuck::cast_slice(scales))
     }
 
     /// Words of the row's values, without scales.
@@ -203,12 +261,11 @@ impl PackedLayout {
 
     /// The values of one packed row.
     pub(crate) fn unpack_row(&self, words: &[u32], row: &mut [f32]) {
-        let (words, scales) = words.split_at(self.value_words());
+        let (words, scales) = self.split_row(words);
         if self.format == PackedFormat::F16 {
             bytemuck::cast_slice::<u32, f16>(words).convert_to_f32_slice(row);
             return;
         }
-        let scales = bytemuck::cast_slice::<u32, f16>(scales);
         let block_words = words.chunks_exact(self.value_words() * BLOCK / self.in_features);
         for ((block, words), scale) in row.chunks_exact_mut(BLOCK).zip(block_words).zip(scales) {
             let scale = scale.to_f32();

@@ -234,6 +234,12 @@ fn a_step_beyond_the_context_writes_nothing() {
 }
 
 #[test]
+fn the_cpu_joins_no_weights_for_a_decoder_it_has_not() {
+    let model = load(&ODD, Precision::F32, &Device::flex());
+    assert!(model.text.decode_stack(&mut model.kv_cache(64)).is_none());
+}
+
+#[test]
 fn every_token_to_all_experts_is_the_plain_paths() {
     let Some(device) = gpu() else { return };
     let mut model = load(&ODD, Precision::F32, &device);

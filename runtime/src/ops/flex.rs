@@ -3,6 +3,7 @@
 
 mod attention;
 mod few_rows;
+mod simd;
 
 use burn::backend::ops::IntTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -10,6 +11,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::{AttentionMask, MoleOps, PackedLayout, host, linear, lora};
+use simd::dot;
 
 type Floats = FloatTensor<Flex>;
 type Ints = IntTensor<Flex>;
@@ -24,7 +26,7 @@ impl MoleOps for Flex {
 
     fn linear_packed(x: Floats, words: Ints, layout: PackedLayout) -> Floats {
         few_rows::linear_packed(&x, &words, layout)
-            .unwrap_or_else(|| linear::composed::<Self>(x, host::unpack::<Self>(words, layout), None))
+            .unwrap_or_else(|| linear::composed::<Self>(x, few_rows::unpack(&words, layout), None))
     }
 
     fn router_top1(x: Floats, weight: Floats, bias: Floats) -> (Floats, Ints) {
@@ -236,15 +238,6 @@ fn sum(values: &[f32]) -> f32 {
     let mut sums = [0.0; LANES];
     parts.iter().for_each(|part| sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value));
     sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
-    }
-    sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 fn largest(values: &[f32]) -> f32 {

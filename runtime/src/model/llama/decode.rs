@@ -4,15 +4,19 @@ use burn::tensor::Tensor;
 
 use super::layer::LlamaLayer;
 use super::{Llama, LlamaEnds};
-use crate::device::max_binding_bytes;
+use crate::device::{is_cpu, max_binding_bytes};
 use crate::nn::{ExpertLora, Gating, KvCache, LayerKv, Lora, LoraLinear, MoleExperts};
-use crate::ops::{DecodeLayer, DecodeStack, LowRank, Router, Weight};
+use crate::ops::{DecodeLayer, DecodeStack, Kernels, LowRank, Router, Weight};
 
 impl Llama {
     /// The model and the cache for [`crate::ops::Decoder`]; nothing may be appended to the cache while it lives. `None`
-    /// where decoding is the plain path's: every token goes to all experts, or no kernel can bind queries, keys and values,
-    /// or gate and up, in one.
+    /// where decoding is the plain path's: on the CPU, with [`Kernels::Plain`], where every token goes to all experts, or
+    /// where no kernel can bind queries, keys and values, or gate and up, in one.
     pub fn decode_stack(&self, cache: &mut KvCache) -> Option<DecodeStack> {
+        // Before any weights are joined.
+        if is_cpu(&self.ends.norm.weight.device()) || Kernels::chosen() == Kernels::Plain {
+            return None;
+        }
         let first = &self.layers.first()?.self_attn;
         let layers = self.layers.iter().enumerate().map(|(index, layer)| layer.for_decode(cache.layer(index)));
         let LlamaEnds { embed_tokens, norm, .. } = &self.ends;

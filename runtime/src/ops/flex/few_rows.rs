@@ -3,9 +3,12 @@
 
 use burn::backend::TensorMetadata;
 use burn::tensor::Shape;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 
-use super::{Floats, Ints, dot, slice, tensor};
-use crate::packed::PackedLayout;
+use super::simd::{Planes, dot};
+use super::{Floats, Ints, slice, tensor};
+use crate::packed::{PackedLayout, Quants};
 
 /// Up to this many rows of x; beyond, a product of blocks wins.
 const FEW: usize = 4;
@@ -42,6 +45,19 @@ pub(super) fn linear_packed(x: &Floats, words: &Ints, layout: PackedLayout) -> O
     Some(products(x, words.len() / layout.row_words(), &Rows::Packed(words, layout)))
 }
 
+/// A packed weight in f32, for many rows.
+pub(super) fn unpack(words: &Ints, layout: PackedLayout) -> Floats {
+    let words = words.to_contiguous();
+    let words: &[u32] = words.as_slice().expect("packed weights are u32");
+    let rows = words.len() / layout.row_words();
+    let mut values = vec![0.0; rows * layout.in_features];
+    parts(&mut values, ROWS * layout.in_features, |part, into| {
+        let words = words[part * ROWS * layout.row_words()..].chunks_exact(layout.row_words());
+        into.chunks_exact_mut(layout.in_features).zip(words).for_each(|(row, words)| layout.unpack_row(words, row));
+    });
+    tensor(values, Shape::new([rows, layout.in_features]))
+}
+
 /// The rows of a weight.
 enum Rows<'a> {
     Plain(&'a [f32]),
@@ -69,6 +85,15 @@ fn products(x: &Floats, out_features: usize, weight: &Rows<'_>) -> Floats {
     // [out_features, rows] while it is computed, so that each core writes a part of its own.
     let mut columns = vec![0.0; out_features * rows];
     let part_rows = if out_features * in_features < SMALL { out_features.max(1) } else { ROWS };
+    if let (1, Rows::Packed(words, layout)) = (rows, weight)
+        && let Some(quants) = layout.quants()
+    {
+        let planes = Planes::new(x, quants);
+        parts(&mut columns, part_rows, |part, into| {
+            quantized_rows(&planes, &words[part * part_rows * layout.row_words()..], *layout, into);
+        });
+        return tensor(columns, Shape::new([1, out_features]));
+    }
     parts(&mut columns, part_rows * rows, |part, into| {
         let mut memory = vec![0.0; in_features];
         for (row, sums) in (part * part_rows..).zip(into.chunks_exact_mut(rows)) {
@@ -81,6 +106,43 @@ fn products(x: &Floats, out_features: usize, weight: &Rows<'_>) -> Floats {
     }
     let y = (0..rows).flat_map(|row| columns.iter().skip(row).step_by(rows).copied()).collect();
     tensor(y, Shape::new([rows, out_features]))
+}
+
+/// A vector against rows of q8 or q4, whose values are never made.
+fn quantized_rows(planes: &Planes, rows: &[u32], layout: PackedLayout, into: &mut [f32]) {
+    const TOGETHER: usize = 4;
+    let blocks = layout.in_features / layout.block();
+    let mut of_blocks = vec![0.0; blocks];
+    let mut of_words = vec![0.0; TOGETHER * planes.words()];
+    let mut scaled = |scales: &[f16], of_words: &mut [f32]| {
+        scales[..blocks].convert_to_f32_slice(&mut of_blocks);
+        match planes.quants() {
+            Quants::Q8 => repeat::<8>(&of_blocks, of_words),
+            Quants::Q4 => repeat::<4>(&of_blocks, of_words),
+        }
+    };
+    let row = |index: usize| layout.split_row(&rows[index * layout.row_words()..][..layout.row_words()]);
+    let (fours, rest) = into.as_chunks_mut::<TOGETHER>();
+    let first_of_rest = TOGETHER * fours.len();
+    for (four, y) in fours.iter_mut().enumerate() {
+        let rows: [_; TOGETHER] = std::array::from_fn(|index| row(TOGETHER * four + index));
+        let of_rows = of_words.chunks_exact_mut(planes.words());
+        of_rows.zip(rows).for_each(|(of_words, (_, scales))| scaled(scales, of_words));
+        let scales = std::array::from_fn(|index| &of_words[index * planes.words()..][..planes.words()]);
+        *y = planes.dot(rows.map(|(words, _)| words), scales);
+    }
+    for (index, y) in rest.iter_mut().enumerate() {
+        let (words, scales) = row(first_of_rest + index);
+        let of_words = &mut of_words[..planes.words()];
+        scaled(scales, of_words);
+        [*y] = planes.dot([words], [of_words]);
+    }
+}
+
+/// Each scale for the N words of its block.
+fn repeat<const N: usize>(scales: &[f32], of_words: &mut [f32]) {
+    let (blocks, _) = of_words.as_chunks_mut::<N>();
+    blocks.iter_mut().zip(scales).for_each(|(block, &scale)| *block = [scale; N]);
 }
 
 /// `y_t = base_t + scale g_t B_e A_e x_t`, with the expert and the factor that `of_token` gives; `None` where there are many
@@ -156,9 +218,25 @@ mod tests {
     }
 
     #[test]
+    fn a_weight_unpacks_to_what_the_host_makes_of_it() {
+        for format in [PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4] {
+            let layout = PackedLayout::new(format, 96).unwrap();
+            let mut words = vec![0; 2 * ROWS * layout.row_words() + layout.row_words()];
+            let values: Vec<f32> = (0..(2 * ROWS + 1) * 96).map(|i| (i as f32 * 0.37).sin()).collect();
+            layout.pack(&values, &mut words);
+            let words = TensorData::new(words, [2 * ROWS + 1, layout.row_words()]);
+            let words = Flex::int_from_data(words, &Default::default());
+            let ours = super::unpack(&words, layout);
+            assert_eq!(slice(&ours), slice(&host::unpack::<Flex>(words, layout)), "{format:?}");
+        }
+    }
+
+    #[test]
     fn few_rows_agree_with_the_unpacked_product() {
         for format in [PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4] {
-            for (rows, out_features, in_features) in [(1, 1, 32), (1, 33, 64), (3, 65, 96), (16, 70, 352)] {
+            for (rows, out_features, in_features) in
+                [(1, 1, 32), (1, 33, 64), (1, 70, 1056), (3, 65, 96), (16, 70, 352)]
+            {
                 let layout = PackedLayout::new(format, in_features).unwrap();
                 let wave = |len: usize| (0..len).map(|i| (i as f32 * 0.37).sin()).collect::<Vec<f32>>();
                 let mut words = vec![0; out_features * layout.row_words()];
