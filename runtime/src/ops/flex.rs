@@ -5,12 +5,12 @@ mod attention;
 mod few_rows;
 mod simd;
 
-use burn::backend::ops::IntTensorOps;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
-use super::{AttentionMask, MoleOps, PackedLayout, host, linear, lora};
+use super::{AttentionMask, MoleOps, PackedLayout, host, lora};
 use simd::dot;
 
 type Floats = FloatTensor<Flex>;
@@ -21,12 +21,11 @@ const LANES: usize = 16;
 
 impl MoleOps for Flex {
     fn mole_linear(x: Floats, weight: Floats) -> Floats {
-        few_rows::linear(&x, &weight).unwrap_or_else(|| linear::composed::<Self>(x, weight, None))
+        few_rows::linear(&x, &weight).unwrap_or_else(|| many_rows(x, weight))
     }
 
     fn linear_packed(x: Floats, words: Ints, layout: PackedLayout) -> Floats {
-        few_rows::linear_packed(&x, &words, layout)
-            .unwrap_or_else(|| linear::composed::<Self>(x, few_rows::unpack(&words, layout), None))
+        few_rows::linear_packed(&x, &words, layout).unwrap_or_else(|| many_rows(x, few_rows::unpack(&words, layout)))
     }
 
     fn router_top1(x: Floats, weight: Floats, bias: Floats) -> (Floats, Ints) {
@@ -200,6 +199,11 @@ impl MoleOps for Flex {
         }
         tensor(values, shape)
     }
+}
+
+/// `x W^T` by blocks, as `(W x^T)^T`: gemm puts what stands on the left into its own order first, which is x then.
+fn many_rows(x: Floats, weight: Floats) -> Floats {
+    Flex::float_matmul(weight, x.transpose(0, 1)).transpose(0, 1).to_contiguous()
 }
 
 fn slice(tensor: &Floats) -> &[f32] {
