@@ -118,15 +118,13 @@ fn value_error(info: &TensorInfo, index: usize, value: f32) -> Error {
     Error::TensorValue { tensor: info.name_in_file.clone(), index, value, hint }
 }
 
-/// Zeros; an error, not an abort, where the machine has no such block.
-fn allocate<T: Default + Clone>(info: &TensorInfo, len: usize) -> Result<Vec<T>> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|_| {
+/// Zeros, which the system makes as they are touched, by whichever core; an error, not an abort, where the machine has no
+/// such block.
+fn allocate<T: bytemuck::Zeroable>(info: &TensorInfo, len: usize) -> Result<Vec<T>> {
+    bytemuck::allocation::try_zeroed_vec(len).map_err(|()| {
         let mib = (len * size_of::<T>()) >> 20;
         Error::Memory(format!("no {mib} MiB of memory for tensor {}: close other programs", info.name_in_file))
-    })?;
-    values.resize(len, T::default());
-    Ok(values)
+    })
 }
 
 #[cfg(test)]
