@@ -314,26 +314,57 @@ fn swap_nibbles(from: [u8; BLOCK / 2], into: &mut [u8], order: Nibbles) {
 
 /// A block's bytes; returns its scale.
 fn pack_q8(block: &[f32], words: &mut [u32]) -> f16 {
-    let largest = block.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    let scale = largest / 127.0;
+    let [least, most] = extremes(block);
+    let scale = most.max(-least) / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let bytes: &mut [i8] = bytemuck::cast_slice_mut(words);
-    bytes.iter_mut().zip(block).for_each(|(byte, value)| *byte = (value * inverse).round() as i8);
+    let mut bytes = [0; BLOCK];
+    bytes.iter_mut().zip(block).for_each(|(byte, value)| *byte = rounded(value * inverse) as i8);
+    bytemuck::cast_slice_mut::<u32, i8>(words).copy_from_slice(&bytes);
     f16::from_f32(scale)
+}
+
+/// As `value.round()` of a magnitude up to 127, halves away from zero, but in steps that are computed for many at once.
+fn rounded(value: f32) -> i32 {
+    // Added to a number far below 2^23, it leaves the nearest whole one in the lowest bits, halves even.
+    const WHOLE: f32 = 8_388_608.0;
+    let magnitude = value.abs();
+    let even = (magnitude + WHOLE) - WHOLE;
+    let whole = if magnitude - even >= 0.5 { even + 1.0 } else { even };
+    let bits = (whole + WHOLE).to_bits() as i32 & 0xFF;
+    if value < 0.0 { -bits } else { bits }
 }
 
 /// A block's nibbles; returns its scale. The value of the largest magnitude becomes -8, which has no positive twin, so
 /// the scale carries its sign.
 fn pack_q4(block: &[f32], words: &mut [u32]) -> f16 {
-    let largest =
-        block.iter().fold(0.0f32, |largest, &value| if value.abs() > largest.abs() { value } else { largest });
+    let [least, most] = extremes(block);
+    let largest = match most + least {
+        // Of equal magnitudes the first.
+        0.0 => block.iter().fold(0.0f32, |largest, &value| if value.abs() > largest.abs() { value } else { largest }),
+        sum if sum > 0.0 => most,
+        _ => least,
+    };
     let scale = largest / -8.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    let nibble = |value: f32| ((value * inverse + 8.5) as u32).min(15);
-    for (eight, word) in block.chunks_exact(8).zip(words) {
-        *word = (0..4).fold(0, |word, i| word | (nibble(eight[i]) | nibble(eight[4 + i]) << 4) << (8 * i));
+    let mut nibbles = [0; BLOCK];
+    let nibble = |value: f32| ((value * inverse + 8.5) as i32).clamp(0, 15) as u8;
+    nibbles.iter_mut().zip(block).for_each(|(into, &value)| *into = nibble(value));
+    for (eight, word) in nibbles.chunks_exact(8).zip(words) {
+        *word = u32::from_le_bytes(std::array::from_fn(|i| eight[i] | eight[4 + i] << 4));
     }
     f16::from_f32(scale)
+}
+
+/// The least and the largest of a block's values and 0.
+fn extremes(block: &[f32]) -> [f32; 2] {
+    let (mut least, mut most) = ([0.0f32; 8], [0.0f32; 8]);
+    for eight in block.as_chunks::<8>().0 {
+        for i in 0..8 {
+            least[i] = if eight[i] < least[i] { eight[i] } else { least[i] };
+            most[i] = if eight[i] > most[i] { eight[i] } else { most[i] };
+        }
+    }
+    [least.into_iter().fold(0.0, f32::min), most.into_iter().fold(0.0, f32::max)]
 }
 
 #[cfg(test)]
@@ -349,6 +380,24 @@ mod tests {
         let mut words = vec![u32::MAX; values.len() / in_features * layout.row_words()];
         layout.pack(values, &mut words);
         layout.unpack(&words)
+    }
+
+    #[test]
+    fn bytes_are_rounded_as_round_does() {
+        let halves = (-254..=254).map(|half| half as f32 / 2.0);
+        for value in halves.flat_map(|half| [half.next_down(), half, half.next_up()]) {
+            assert_eq!(rounded(value), value.round() as i32, "{value:e}");
+        }
+    }
+
+    #[test]
+    fn of_equal_magnitudes_the_first_gives_a_block_its_sign() {
+        for first in [-3.0, 3.0] {
+            let mut block = [0.5; BLOCK];
+            (block[7], block[20]) = (first, -first);
+            let scale = pack_q4(&block, &mut [0; 4]);
+            assert_eq!(scale.to_f32(), first / -8.0);
+        }
     }
 
     #[test]

@@ -109,8 +109,14 @@ fn each_chunk<T>(values: &mut [T], len: usize, work: impl Fn(usize, &mut [T]) ->
 
 /// Refuses the first value that is not finite or larger than `most`; `start` is the index of the first.
 fn check(info: &TensorInfo, start: usize, values: &[f32], most: f32) -> Result<()> {
-    let Some(first) = values.iter().position(|value| value.is_nan() || value.abs() > most) else { return Ok(()) };
-    Err(value_error(info, start + first, values[first]))
+    let bad = |value: &f32| value.is_nan() || value.abs() > most;
+    // All of a part at once: a search that may end at each value is computed one by one.
+    let parts = values.chunks(64).enumerate();
+    let part = parts.into_iter().find(|(_, part)| part.iter().fold(false, |any, value| any | bad(value)));
+    let Some((part, first)) = part.and_then(|(index, part)| Some((64 * index, part.iter().position(bad)?))) else {
+        return Ok(());
+    };
+    Err(value_error(info, start + part + first, values[part + first]))
 }
 
 fn value_error(info: &TensorInfo, index: usize, value: f32) -> Error {
