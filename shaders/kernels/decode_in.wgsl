@@ -1,9 +1,9 @@
 #variants W_F16|W_Q8|W_Q4 ALONE|GATED
 // One token into a part of a layer: z = x / sqrt(mean(x^2) + eps) * norm; y = W z, and behind it h = A_e z, the narrow half
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
-// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters, multiples of 4. One workgroup per eight rows of A,
-// each of which decides for itself, so that nobody waits for a decision; then one per ROWS rows of W (with ALONE one
-// thread). The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
+// D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters, multiples of 4. One
+// workgroup (with ALONE one thread) per eight rows of A, each of which decides for itself, so that nobody waits for a
+// decision; then one per ROWS rows of W. The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
 // end.
 // GATED: W is gate and up, the one above the other, without adapters, and y = silu(gate) * up.
 // routing: the E probabilities, the expert, and the factor on its output.

@@ -2,8 +2,8 @@
 // One token out of a part of a layer: y = base + W z, base the residual stream, plus the adapter. Either its wide half is
 // added here, y += scale B h, with h behind z (MODE_ADD), or its narrow half h = A_e z is put behind y, for
 // `decode_add.wgsl` to add (MODE_DOWN).
-// K columns and N rows of W, R rank (a multiple of 4), E experts. One workgroup (with ALONE one thread) per eight rows of A, then one per ROWS
-// rows of W.
+// K columns and N rows of W, R rank (a multiple of 4), E experts. One workgroup (with ALONE one thread) per eight rows of
+// A, then one per ROWS rows of W.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> input: array<vec4<f32>>; // [K], then [R] for MODE_ADD

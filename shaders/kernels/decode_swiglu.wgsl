@@ -1,7 +1,6 @@
 // One token through the gate: u = silu(gate) * up, with gate and up each W x + scale g B_e h, the wide half of its adapter
 // added here. F width of the MLP, R1 and R2 ranks, all multiples of 4, E experts, e and g the routed expert and its
-// factor. One thread per
-// element of u. Sources: `swiglu.wgsl`, `lora_vec.wgsl`, in one.
+// factor. One thread per element of u. Sources: `swiglu.wgsl`, `lora_vec.wgsl`, in one.
 #import grid
 
 @group(0) @binding(0) var<storage, read_write> gate_up: array<vec4<f32>>; // [2 F], then [R1 + R2]

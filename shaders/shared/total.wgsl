@@ -1,5 +1,6 @@
 // Sums of a value over a workgroup of 64 threads, in two steps of 8: few barriers, which cost more here than additions.
-// With ALONE a thread's share is all there is. The kernel declares WORKGROUP = 64. Every thread must call these, in uniform control flow; every thread gets the sum.
+// With ALONE a thread's share is all there is. The kernel declares WORKGROUP = 64. Every thread must call these, in uniform
+// control flow; every thread gets the sum.
 #ifdef ALONE
 fn workgroup_total(thread: u32, share: vec4<f32>) -> vec4<f32> {
     return share;

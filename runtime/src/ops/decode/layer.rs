@@ -258,18 +258,19 @@ impl Layer {
 
         let params = attend_wgsl::Params { splits: buffers.splits, ..self.attention };
         let b = lora.map_or(none, |lora| &lora.b);
-        let bindings = [qkv, b, &self.keys, &self.values, &self.table, position, partial];
-        let splits = params.heads * params.splits;
         match worker {
-            DecodeWorker::Workgroup => launch(&attend_wgsl::PLAIN, &bindings, params.words(), splits),
+            DecodeWorker::Workgroup => {
+                let bindings = [qkv, b, &self.keys, &self.values, &self.table, position, partial];
+                launch(&attend_wgsl::PLAIN, &bindings, params.words(), params.heads * params.splits);
+            }
             DecodeWorker::Thread => {
-                let bindings = bindings.into_iter().chain([attend]).collect::<Vec<_>>();
-                launch(
-                    &attend_alone_wgsl::PLAIN,
-                    &bindings,
-                    params.words(),
-                    splits.div_ceil(attend_alone_wgsl::PLAIN.workgroup_size[0]),
-                );
+                // Field by field: where the two kernels want something else, this does not compile.
+                let attend_wgsl::Params { heads, kv_heads, head_dim, context, rank, splits, scale } = params;
+                let params =
+                    attend_alone_wgsl::Params { heads, kv_heads, head_dim, context, rank, splits, scale }.words();
+                let kernel = &attend_alone_wgsl::PLAIN;
+                let bindings = [qkv, b, &self.keys, &self.values, &self.table, position, partial, attend];
+                launch(kernel, &bindings, params, (heads * splits).div_ceil(kernel.workgroup_size[0]));
             }
         }
 

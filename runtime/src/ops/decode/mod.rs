@@ -12,7 +12,8 @@
 //! 8. its wide half (`decode_add`)
 //!
 //! 3 is left out where there is one split and no adapter on the output, 6 where a workgroup computes gate and up and no
-//! adapter is on them, 8 where there is none on the down projection. The plain path, operation by operation, is the oracle: both yield the same tokens.
+//! adapter is on them, 8 where there is none on the down projection. The plain path, operation by operation, is the
+//! oracle: both yield the same tokens.
 
 mod layer;
 mod read;
