@@ -26,24 +26,4 @@ fn workgroup_total(thread: u32, share: vec4<f32>) -> vec4<f32> {
     }
     return total;
 }
-
-// The largest value likewise.
-fn workgroup_largest(thread: u32, value: f32) -> f32 {
-    shares[thread].x = value;
-    workgroupBarrier();
-    if (thread < 8u) {
-        var largest = shares[8u * thread].x;
-        for (var i = 1u; i < 8u; i++) {
-            largest = max(largest, shares[8u * thread + i].x);
-        }
-        eighths[thread].x = largest;
-    }
-    workgroupBarrier();
-    var largest = eighths[0].x;
-    for (var i = 1u; i < 8u; i++) {
-        largest = max(largest, eighths[i].x);
-    }
-    // The callers' next sum may overwrite the eighths only when everyone has read them: its first barrier sees to it.
-    return largest;
-}
 #endif
