@@ -136,7 +136,12 @@ impl Stage {
 
     /// Gives the real engine what the app has for it, and the app what the engine tells.
     fn pass_on(&mut self) {
-        let World::Real(engine) = &self.world else { return };
+        while self.pass_one_on() {}
+    }
+
+    /// The same with one event at most. Whether there was one.
+    fn pass_one_on(&mut self) -> bool {
+        let World::Real(engine) = &self.world else { return false };
         let (commands, rest): (Vec<_>, Vec<_>) =
             self.effects.take().into_iter().partition(|effect| matches!(effect, Effect::Engine(_)));
         *self.effects.borrow_mut() = rest;
@@ -145,9 +150,15 @@ impl Stage {
                 engine.send(command);
             }
         }
-        while let Ok(event) = engine.events().try_recv() {
-            let _ = self.outside.try_send(Arrival::Engine(event));
-        }
+        let Ok(event) = engine.events().try_recv() else { return false };
+        let _ = self.outside.try_send(Arrival::Engine(event));
+        true
+    }
+
+    /// Draws one frame after one event of the real engine, however fast it tells them.
+    pub fn frame(&mut self) {
+        self.pass_one_on();
+        self.harness.step();
     }
 
     /// Draws until the state is as it should be, for at most a minute.
