@@ -28,45 +28,21 @@ pub enum PackedFormat {
     Q4,
 }
 
-/// How the words of q8 and q4 hold integers: as many bits each, from the lowest up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quants {
-    /// Signed bytes.
-    Q8,
-    /// Nibbles, 8 for zero.
-    Q4,
-}
-
-impl Quants {
-    /// Integers of a word.
-    pub fn per_word(self) -> usize {
+impl PackedFormat {
+    /// Values of a word.
+    pub(crate) fn per_word(self) -> usize {
         match self {
+            Self::F16 => 2,
             Self::Q8 => 4,
             Self::Q4 => 8,
         }
     }
 
     /// Which of a word's elements stands at `place`, from the lowest bits up.
-    pub fn element(self, place: usize) -> usize {
+    pub(crate) fn element(self, place: usize) -> usize {
         match self {
-            Self::Q8 => place,
+            Self::F16 | Self::Q8 => place,
             Self::Q4 => place / 2 + place % 2 * 4,
-        }
-    }
-
-    /// What, flipped in an integer's bits, makes it unsigned.
-    pub fn flipped(self) -> u32 {
-        match self {
-            Self::Q8 => 0x80,
-            Self::Q4 => 0,
-        }
-    }
-
-    /// Which unsigned integer is zero.
-    pub fn zero(self) -> f32 {
-        match self {
-            Self::Q8 => 128.0,
-            Self::Q4 => 8.0,
         }
     }
 }
@@ -96,16 +72,7 @@ impl PackedLayout {
         if self.format == PackedFormat::F16 { 1 } else { BLOCK }
     }
 
-    /// How integers are held, where they are.
-    pub(crate) fn quants(&self) -> Option<Quants> {
-        match self.format {
-            PackedFormat::F16 => None,
-            PackedFormat::Q8 => Some(Quants::Q8),
-            PackedFormat::Q4 => Some(Quants::Q4),
-        }
-    }
-
-    /// A packed row's words of integers, and its blocks' scales, with others behind them that mean nothing.
+    /// A packed row's words of values, and its blocks' scales, with others behind them that mean nothing; f16 has none.
     pub(crate) fn split_row<'a>(&self, words: &'a [u32]) -> (&'a [u32], &'a [f16]) {
         let (words, scales) = words.split_at(self.value_words());
         (words, bytemuck::cast_slice(scales))
@@ -113,11 +80,7 @@ impl PackedLayout {
 
     /// Words of the row's values, without scales.
     fn value_words(&self) -> usize {
-        match self.format {
-            PackedFormat::F16 => self.in_features / 2,
-            PackedFormat::Q8 => self.in_features / 4,
-            PackedFormat::Q4 => self.in_features / 8,
-        }
+        self.in_features / self.format.per_word()
     }
 
     /// Words of a row.

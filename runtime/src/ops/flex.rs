@@ -3,7 +3,11 @@
 
 mod attention;
 mod few_rows;
+mod many_rows;
+mod packed_rows;
+mod parts;
 mod simd;
+mod tiles;
 
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -11,6 +15,7 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Shape, TensorData};
 
 use super::{AttentionMask, MoleOps, PackedLayout, host, lora};
+use packed_rows::PackedRows;
 use simd::dot;
 
 type Floats = FloatTensor<Flex>;
@@ -21,11 +26,28 @@ const LANES: usize = 16;
 
 impl MoleOps for Flex {
     fn mole_linear(x: Floats, weight: Floats) -> Floats {
-        few_rows::linear(&x, &weight).unwrap_or_else(|| many_rows(x, weight))
+        few_rows::linear(&x, &weight).unwrap_or_else(|| many_rows::linear(x, weight))
+    }
+
+    fn linear_bias(x: Floats, weight: Floats, bias: Floats) -> Floats {
+        with_bias(Self::mole_linear(x, weight), bias)
     }
 
     fn linear_packed(x: Floats, words: Ints, layout: PackedLayout) -> Floats {
-        few_rows::linear_packed(&x, &words, layout).unwrap_or_else(|| many_rows(x, few_rows::unpack(&words, layout)))
+        let [_, in_features] = x.shape().dims();
+        assert_eq!(in_features, layout.in_features, "linear: x and weight disagree");
+        let words = words.to_contiguous();
+        let weight = packed_rows(&words, layout);
+        few_rows::linear_packed(&x, weight).unwrap_or_else(|| many_rows::linear_packed(&x, weight))
+    }
+
+    fn linear_packed_bias(x: Floats, words: Ints, bias: Floats, layout: PackedLayout) -> Floats {
+        with_bias(Self::linear_packed(x, words, layout), bias)
+    }
+
+    fn linear_backward_input_packed(dy: Floats, words: Ints, layout: PackedLayout) -> Floats {
+        let words = words.to_contiguous();
+        many_rows::backward_input_packed(&dy, packed_rows(&words, layout), layout.in_features)
     }
 
     fn router_top1(x: Floats, weight: Floats, bias: Floats) -> (Floats, Ints) {
@@ -201,9 +223,14 @@ impl MoleOps for Flex {
     }
 }
 
-/// `x W^T` by blocks, as `(W x^T)^T`: gemm puts what stands on the left into its own order first, which is x then.
-fn many_rows(x: Floats, weight: Floats) -> Floats {
-    Flex::float_matmul(weight, x.transpose(0, 1)).transpose(0, 1).to_contiguous()
+/// The rows of contiguous words.
+fn packed_rows(words: &Ints, layout: PackedLayout) -> PackedRows<'_> {
+    PackedRows::new(words.as_slice().expect("packed weights are u32"), layout)
+}
+
+fn with_bias(y: Floats, bias: Floats) -> Floats {
+    let [features] = bias.shape().dims();
+    Flex::float_add(y, Flex::float_reshape(bias, Shape::new([1, features])))
 }
 
 fn slice(tensor: &Floats) -> &[f32] {

@@ -1,0 +1,125 @@
+//! Products for many rows. A packed weight never stands in memory whole as f32: only as much as the cores' caches hold.
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{Shape, Slice};
+
+use super::packed_rows::PackedRows;
+use super::parts::parts;
+use super::tiles::Panels;
+use super::{Floats, slice, tensor};
+
+/// Values of a block of an unpacked weight: 4 MiB.
+const BLOCK: usize = 1 << 20;
+
+/// Rows of the weight that a core takes at a time: whole tiles.
+const ROWS: usize = 48;
+
+/// `x W^T`, as `(W x^T)^T`: gemm puts what stands on the left into its own order first, which is x then.
+pub(super) fn linear(x: Floats, weight: Floats) -> Floats {
+    let ([rows, _], [out_features, _]) = (x.shape().dims(), weight.shape().dims());
+    let columns = Flex::float_matmul(weight, x.transpose(0, 1));
+    transposed(slice(&columns), [out_features, rows])
+}
+
+/// The same with a packed weight, whose rows are unpacked by the core that multiplies them.
+pub(super) fn linear_packed(x: &Floats, weight: PackedRows<'_>) -> Floats {
+    let [rows, in_features] = x.shape().dims();
+    let panels = Panels::new(&weight.planes().order(slice(&x.to_contiguous())), in_features);
+    let mut columns = vec![0.0; weight.len() * rows];
+    parts(&mut columns, ROWS * rows, |part, sums| {
+        let mut values = vec![0.0; sums.len() / rows * in_features];
+        weight.from(part * ROWS).unpack(&mut values);
+        panels.add_products(&values, sums);
+    });
+    transposed(&columns, [weight.len(), rows])
+}
+
+/// `dy W` with a packed weight.
+pub(super) fn backward_input_packed(dy: &Floats, weight: PackedRows<'_>, in_features: usize) -> Floats {
+    let [rows, _] = dy.shape().dims();
+    let mut first = 0;
+    let parts = blocks(weight, in_features).map(|block| {
+        let columns = [Slice::new(0, None, 1), Slice::new(first as isize, Some((first + block.len()) as isize), 1)];
+        first += block.len();
+        Flex::float_matmul(Flex::float_slice(dy.clone(), &columns), unpacked(block, in_features))
+    });
+    let dx = parts.reduce(Flex::float_add).expect("a weight has rows").to_contiguous();
+    tensor(weight.planes().restore(slice(&dx)), Shape::new([rows, in_features]))
+}
+
+fn blocks(weight: PackedRows<'_>, in_features: usize) -> impl Iterator<Item = PackedRows<'_>> {
+    weight.blocks((BLOCK / in_features).max(1))
+}
+
+/// `[rows, in_features]`, in the order of the planes.
+fn unpacked(weight: PackedRows<'_>, in_features: usize) -> Floats {
+    let mut values = vec![0.0; weight.len() * in_features];
+    weight.unpack(&mut values);
+    tensor(values, Shape::new([weight.len(), in_features]))
+}
+
+/// `[columns, rows]` to `[rows, columns]`.
+fn transposed(values: &[f32], [columns, rows]: [usize; 2]) -> Floats {
+    /// Rows that are written side by side: what is read of a column is a line of the cache.
+    const ROWS: usize = 16;
+    let mut y = vec![0.0; values.len()];
+    parts(&mut y, ROWS * columns, |part, into| {
+        let first = part * ROWS;
+        let count = into.len() / columns;
+        for (column, values) in values.chunks_exact(rows).enumerate() {
+            let values = &values[first..][..count];
+            into.iter_mut().skip(column).step_by(columns).zip(values).for_each(|(y, value)| *y = *value);
+        }
+    });
+    tensor(y, Shape::new([rows, columns]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::linear;
+    use crate::packed::{PackedFormat, PackedLayout};
+
+    /// Rows, output and input features: of one block and of several, with rows of the transposition left over.
+    const SIZES: [(usize, usize, usize); 4] = [(17, 5, 32), (33, 70, 352), (20, 2100, 1056), (3, 40, 32 * 33_000)];
+
+    fn wave(rows: usize, columns: usize, step: f32) -> Floats {
+        let size = 1.0 / (columns as f32).sqrt();
+        let values = (0..rows * columns).map(|i| size * (i as f32 * step).sin()).collect();
+        tensor(values, Shape::new([rows, columns]))
+    }
+
+    /// Rounding moves sums of products of this size by less.
+    fn agree(actual: &Floats, expected: &Floats, what: &str) {
+        assert_eq!(actual.shape(), expected.shape(), "{what}");
+        let expected = expected.to_contiguous();
+        for (a, b) in slice(actual).iter().zip(slice(&expected)) {
+            assert!((a - b).abs() <= 1e-5, "{what}: {a} and {b}");
+        }
+    }
+
+    #[test]
+    fn products_are_those_of_the_composed_bodies() {
+        for (rows, out_features, in_features) in SIZES {
+            let what = format!("{rows} x {in_features} -> {out_features}");
+            let x = wave(rows, in_features, 0.37);
+            let weight = wave(out_features, in_features, 0.73);
+            let expected = linear::composed::<Flex>(x.clone(), weight.clone(), None);
+            agree(&super::linear(x.clone(), weight.clone()), &expected, &what);
+            for format in [PackedFormat::F16, PackedFormat::Q8, PackedFormat::Q4] {
+                let what = format!("{what}, {format:?}");
+                let layout = PackedLayout::new(format, in_features).expect("has a form");
+                let mut words = vec![0; out_features * layout.row_words()];
+                layout.pack(slice(&weight), &mut words);
+                let packed = PackedRows::new(&words, layout);
+                let weight = tensor(layout.unpack(&words), weight.shape());
+                let expected = linear::composed::<Flex>(x.clone(), weight.clone(), None);
+                agree(&linear_packed(&x, packed), &expected, &what);
+                let dy = wave(rows, out_features, 0.59);
+                let expected = linear::composed_backward_input::<Flex>(dy.clone(), weight);
+                agree(&backward_input_packed(&dy, packed, in_features), &expected, &what);
+            }
+        }
+    }
+}
