@@ -13,6 +13,9 @@ const HALF: usize = 3;
 /// Rows of W in a tile.
 const TILE_ROWS: usize = 2 * HALF;
 
+/// Bytes of a line of the cache, or of several.
+const LINE: usize = 64;
+
 /// The sums of half a tile.
 type Half<V, const VECTORS: usize> = [[V; VECTORS]; HALF];
 
@@ -22,6 +25,9 @@ const DEPTH: usize = 512;
 /// Rows of x, side by side: `[panel, depth, rows of the panel]`; rows that are missing are zeros.
 pub(super) struct Panels {
     values: Vec<f32>,
+    /// Where they begin: at a line of the cache, or every vector would be read from two.
+    start: usize,
+    len: usize,
     rows: usize,
     depth: usize,
     /// Rows of a panel but the last, which is as many whole vectors as it needs.
@@ -36,8 +42,10 @@ impl Panels {
         let rows = x.len() / depth;
         let [lanes, vectors] = ARCH.dispatch(Widest);
         let panel_rows = lanes * vectors;
-        let mut values = vec![0.0; rows.next_multiple_of(lanes) * depth];
-        parts(&mut values, panel_rows * depth, |panel, into| {
+        let len = rows.next_multiple_of(lanes) * depth;
+        let mut values = vec![0.0; len + LINE / size_of::<f32>()];
+        let start = values.as_ptr().align_offset(LINE);
+        parts(&mut values[start..][..len], panel_rows * depth, |panel, into| {
             let width = into.len() / depth;
             let x = &x[panel * panel_rows * depth..];
             for (part, into) in into.chunks_mut(TOGETHER * width).enumerate() {
@@ -47,7 +55,7 @@ impl Panels {
                 }
             }
         });
-        Self { values, rows, depth, panel_rows }
+        Self { values, start, len, rows, depth, panel_rows }
     }
 
     /// Adds the products of `weight: [count, depth]` with all rows to `sums: [count, rows]`.
@@ -82,7 +90,8 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Panels { values, rows, depth, panel_rows } = self.panels;
+        let Panels { rows, depth, panel_rows, .. } = self.panels;
+        let values = &self.panels.values[self.panels.start..][..self.panels.len];
         for first in (0..*depth).step_by(DEPTH) {
             let some = first..(first + DEPTH).min(*depth);
             for (panel, x) in values.chunks(panel_rows * depth).enumerate() {
@@ -126,8 +135,8 @@ impl Tile<'_> {
         let mut high: Half<S::f32s, VECTORS> = [[simd.splat_f32s(0.0); VECTORS]; HALF];
         // Counted, and of slices as long as that: no index is checked in the loop.
         for k in 0..x.len() {
-            multiply(simd, &mut low, low_weight.map(|row| row[k]), &x[k]);
-            multiply(simd, &mut high, high_weight.map(|row| row[k]), &x[k]);
+            multiply(simd, &mut low, low_weight, k, &x[k]);
+            multiply(simd, &mut high, high_weight, k, &x[k]);
         }
         self.store(simd, 0, low);
         self.store(simd, HALF, high);
@@ -137,7 +146,11 @@ impl Tile<'_> {
     #[inline(always)]
     fn half_weight(&self, first: usize, len: usize) -> [&[f32]; HALF] {
         let count = self.weight.len() / self.depth;
-        std::array::from_fn(|row| &self.weight[(first + row).min(count - 1) * self.depth + self.first..][..len])
+        let mut rows = [&[][..]; HALF];
+        for row in 0..HALF {
+            rows[row] = &self.weight[(first + row).min(count - 1) * self.depth + self.first..][..len];
+        }
+        rows
     }
 
     #[inline(always)]
@@ -158,11 +171,12 @@ impl Tile<'_> {
 fn multiply<S: Simd, const VECTORS: usize>(
     simd: S,
     sums: &mut Half<S::f32s, VECTORS>,
-    weights: [f32; HALF],
+    weights: [&[f32]; HALF],
+    k: usize,
     x: &[S::f32s; VECTORS],
 ) {
     for row in 0..HALF {
-        let weight = simd.splat_f32s(weights[row]);
+        let weight = simd.splat_f32s(weights[row][k]);
         for vector in 0..VECTORS {
             sums[row][vector] = simd.mul_add_f32s(weight, x[vector], sums[row][vector]);
         }
