@@ -133,10 +133,9 @@ impl Tile<'_> {
         let (low_weight, high_weight) = (self.half_weight(0, x.len()), self.half_weight(HALF, x.len()));
         let mut low: Half<S::f32s, VECTORS> = [[simd.splat_f32s(0.0); VECTORS]; HALF];
         let mut high: Half<S::f32s, VECTORS> = [[simd.splat_f32s(0.0); VECTORS]; HALF];
-        // Counted, and of slices as long as that: no index is checked in the loop.
-        for k in 0..x.len() {
-            multiply(simd, &mut low, low_weight, k, &x[k]);
-            multiply(simd, &mut high, high_weight, k, &x[k]);
+        for (k, x) in x.iter().enumerate() {
+            multiply(simd, &mut low, low_weight, k, x);
+            multiply(simd, &mut high, high_weight, k, x);
         }
         self.store(simd, 0, low);
         self.store(simd, HALF, high);
@@ -146,9 +145,10 @@ impl Tile<'_> {
     #[inline(always)]
     fn half_weight(&self, first: usize, len: usize) -> [&[f32]; HALF] {
         let count = self.weight.len() / self.depth;
+        // By hand: `from_fn` would not be compiled for these vectors.
         let mut rows = [&[][..]; HALF];
-        for row in 0..HALF {
-            rows[row] = &self.weight[(first + row).min(count - 1) * self.depth + self.first..][..len];
+        for (row, weight) in rows.iter_mut().enumerate() {
+            *weight = &self.weight[(first + row).min(count - 1) * self.depth + self.first..][..len];
         }
         rows
     }
