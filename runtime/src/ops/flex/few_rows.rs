@@ -1,12 +1,13 @@
 //! Products for few rows, which is what a decode step is: every row of the weight is read once, by the core that needs it,
 //! and a packed one never stands in memory as f32.
 
+use burn::backend::TensorMetadata;
+use burn::tensor::Shape;
+
 use super::packed_rows::PackedRows;
 use super::parts::parts;
 use super::simd::dot;
 use super::{Floats, slice, tensor};
-use burn::backend::TensorMetadata;
-use burn::tensor::Shape;
 
 /// Up to this many rows of x; beyond, a product of blocks wins.
 const FEW: usize = 4;

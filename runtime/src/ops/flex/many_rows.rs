@@ -25,7 +25,12 @@ pub(super) fn linear(x: Floats, weight: Floats) -> Floats {
 /// The same with a packed weight, whose rows are unpacked by the core that multiplies them.
 pub(super) fn linear_packed(x: &Floats, weight: PackedRows<'_>) -> Floats {
     let [rows, in_features] = x.shape().dims();
-    let panels = Panels::new(&weight.planes().order(slice(&x.to_contiguous())), in_features);
+    let ordered = weight.planes().order(slice(&x.to_contiguous()));
+    if cfg!(target_arch = "wasm32") {
+        // The page is compiled for size, by which a tile does not come into registers; gemm is compiled for speed.
+        return linear(tensor(ordered, x.shape()), unpacked(weight, in_features));
+    }
+    let panels = Panels::new(&ordered, in_features);
     let mut columns = vec![0.0; weight.len() * rows];
     parts(&mut columns, ROWS * rows, |part, sums| {
         let mut values = vec![0.0; sums.len() / rows * in_features];
