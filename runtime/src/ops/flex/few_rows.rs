@@ -12,14 +12,14 @@ use super::{Floats, slice, tensor};
 /// Up to this many rows of x; beyond, a product of blocks wins.
 const FEW: usize = 4;
 
-/// The same for a packed weight, which would have to be unpacked whole.
+/// The same for a packed weight, whose tiles are as wide as a vector however few rows there are.
 const FEW_PACKED: usize = 16;
 
 /// Rows of the weight that a core takes at a time.
 const ROWS: usize = 32;
 
 /// Fewer multiplications than these are done at once: other cores would take longer to wake.
-const SMALL: usize = 1 << 16;
+const SMALL: usize = 1 << 19;
 
 /// `x W^T`, or `None` where there are many rows.
 pub(super) fn linear(x: &Floats, weight: &Floats) -> Option<Floats> {
