@@ -3,8 +3,8 @@
 // of the adapters on W, e = arg max softmax(W_r z + b_r) where there is a router.
 // D model width, N rows of W, E experts (1: no router, at most 64), R1 and R2 ranks of two adapters, multiples of 4. One
 // workgroup (with ALONE one thread) per eight rows of A, each of which decides for itself, so that nobody waits for a
-// decision; then one per ROWS rows of W. The norm's factor is common to all columns: its squares are summed on the way, and it is multiplied in at the
-// end.
+// decision; then one per ROWS rows of W. The norm's factor is common to all columns: its squares are summed on the way, and
+// it is multiplied in at the end.
 // GATED: W is gate and up, the one above the other, without adapters, and y = silu(gate) * up.
 // routing: the E probabilities, the expert, and the factor on its output.
 // Sources: `rms_norm.wgsl`, `router_top1.wgsl`, `lora_vec.wgsl`, in one.
